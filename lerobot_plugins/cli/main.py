@@ -1,0 +1,52 @@
+"""The command `lerobot-plugins`: thin over the rooms of the core.
+
+Exit status: 0 good, 1 findings (something listed needs attention), 2 wrong use or wrong input.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from lerobot_plugins.errors import ZooError
+
+# command -> (module with `add_arguments(parser)` and `run(arguments) -> int`, one line of help).
+# The module is imported only when its command is used.
+COMMANDS = {
+    "list": ("lerobot_plugins.cli.list_plugins", "the plugins of this environment and their states"),
+    "doctor": ("lerobot_plugins.cli.doctor", "what works on this machine and what to do about the rest"),
+    "convert": ("lerobot_plugins.cli.convert", "recorded robot data to a LeRobotDataset v3"),
+    "checkpoint": ("lerobot_plugins.cli.checkpoint", "write and inspect policy checkpoints"),
+    "report": ("lerobot_plugins.cli.report", "rebuild the report of an open-loop evaluation"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="lerobot-plugins", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    named = argv[0] if argv else None
+    modules = {}
+    for name, (module_name, help_line) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=help_line, description=help_line)
+        if name == named:
+            modules[name] = importlib.import_module(module_name)
+            modules[name].add_arguments(subparser)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments = parser.parse_args(argv)
+    try:
+        return int(modules[arguments.command].run(arguments))
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
