@@ -23,7 +23,7 @@ from lerobot_plugins.errors import ZooError
 Decoder = Callable[[torch.Tensor], torch.Tensor]
 
 _listeners = 0
-_chunks_HA: dict[int, torch.Tensor] = {}
+_chunk_by_row: dict[int, torch.Tensor] = {}
 _decoder: Decoder | None = None
 
 
@@ -38,7 +38,7 @@ def stop() -> None:
     global _listeners, _decoder
     _listeners = max(0, _listeners - 1)
     if not _listeners:
-        _chunks_HA.clear()
+        _chunk_by_row.clear()
         _decoder = None
 
 
@@ -66,7 +66,7 @@ def publish_chunk(chunk_RHA: torch.Tensor, rows: Sequence[int]) -> None:
             expected="(rows, horizon, action dimensions)",
         )
     copy_RHA = chunk_RHA.detach().clone()
-    _chunks_HA.update(zip((int(row) for row in rows), copy_RHA, strict=True))
+    _chunk_by_row.update(zip((int(row) for row in rows), copy_RHA, strict=True))
 
 
 def publish_decoder(decode: Decoder) -> None:
@@ -78,7 +78,7 @@ def publish_decoder(decode: Decoder) -> None:
 
 def discard(row: int) -> None:
     """Forget the chunk of one row without decoding it (its episode starts anew)."""
-    _chunks_HA.pop(row, None)
+    _chunk_by_row.pop(row, None)
 
 
 def take(row: int) -> np.ndarray | None:
@@ -91,7 +91,7 @@ def take(row: int) -> np.ndarray | None:
     Raises:
         ZooError: A chunk was announced without a decoder, so that its units are unknown.
     """
-    chunk_HA = _chunks_HA.pop(row, None)
+    chunk_HA = _chunk_by_row.pop(row, None)
     if chunk_HA is None:
         return None
     if _decoder is None:
