@@ -1,0 +1,1 @@
+"""Weights on disk: strict loading with a report, first checkpoints for adapters."""

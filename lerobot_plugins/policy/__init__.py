@@ -1,0 +1,1 @@
+"""What every policy of the zoo shares: configuration fields, strict loading, randomness, action queues."""

@@ -1,0 +1,102 @@
+"""Strict loading of safetensors into a module, with a report of every tensor."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from lerobot_plugins.errors import ZooError, first_names
+
+
+@dataclass
+class LoadReport:
+    """What happened to each tensor of a file and of a module.
+
+    Attributes:
+        loaded: Copied as they were.
+        converted: Copied with a change of dtype, `name (from -> to)`.
+        missing: In the module, not in the file.
+        unexpected: In the file, not in the module.
+        mis_shaped: In both with different shapes, `name (file shape, module shape)`.
+        non_finite: Floating tensors of the file that hold NaN or infinity.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    converted: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mis_shaped: list[str] = field(default_factory=list)
+    non_finite: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> dict[str, list[str]]:
+        """The kinds that make a load incomplete, where they have entries."""
+        kinds = {
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "mis-shaped": self.mis_shaped,
+            "not finite": self.non_finite,
+        }
+        return {kind: names for kind, names in kinds.items() if names}
+
+    def require_complete(self, source: str) -> "LoadReport":
+        """Return the report if every tensor found its place.
+
+        Raises:
+            ZooError: With the first names of each kind of problem.
+        """
+        if self.problems:
+            found = "; ".join(
+                f"{len(names)} {kind}: {first_names(names)}" for kind, names in self.problems.items()
+            )
+            raise ZooError(
+                f"the weights in {source} do not fit this policy",
+                got=found,
+                expected="every tensor of the policy, no other, all of its shape, all finite",
+                do="check that config.json and model.safetensors belong together, or copy the checkpoint again",
+            )
+        return self
+
+
+def load_weights(module: nn.Module, path: Path) -> LoadReport:
+    """Copy the tensors of a safetensors file into a module, one at a time, and report.
+
+    Nothing is raised for tensors that do not fit: see `LoadReport.require_complete`. The module's dtypes
+    and devices are kept.
+
+    Raises:
+        ZooError: The file is not a readable safetensors file.
+    """
+    report = LoadReport()
+    own = module.state_dict(keep_vars=True)
+    try:
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            stored = set(file.keys())
+            report.missing = sorted(own.keys() - stored)
+            report.unexpected = sorted(stored - own.keys())
+            for name in sorted(stored & own.keys()):
+                _copy(file.get_tensor(name), own[name], name, report)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise ZooError(
+            f"cannot read weights from {path}",
+            got=str(error),
+            expected="a complete safetensors file",
+            do="copy or download the checkpoint again; a crashed save leaves a short file, "
+            "then use the checkpoint before it",
+        ) from error
+    return report
+
+
+def _copy(value: torch.Tensor, target: torch.Tensor, name: str, report: LoadReport) -> None:
+    if value.shape != target.shape:
+        report.mis_shaped.append(f"{name} ({tuple(value.shape)}, {tuple(target.shape)})")
+        return
+    if value.is_floating_point() and not torch.isfinite(value).all():
+        report.non_finite.append(name)
+    target.copy_(value)
+    if value.dtype == target.dtype:
+        report.loaded.append(name)
+    else:
+        report.converted.append(f"{name} ({value.dtype} -> {target.dtype})")

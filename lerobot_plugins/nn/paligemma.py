@@ -1,0 +1,186 @@
+"""PaliGemma's geometry and weights: from a preset, a folder, or the Hub.
+
+`geometry_of` answers which network, `build_paligemma` makes it without weights, `load_paligemma` brings
+pretrained weights, strictly.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import AutoConfig, PaliGemmaConfig, PaliGemmaModel
+from transformers.initialization import no_init_weights
+
+from lerobot_plugins.errors import ZooError, first_names
+
+logger = logging.getLogger(__name__)
+
+SCRATCH = "scratch"
+
+# Geometry presets, as arguments of `PaliGemmaConfig`. transformers' own defaults are not PaliGemma-3B's.
+GEOMETRIES: dict[str, dict[str, Any]] = {
+    "paligemma_3b": {
+        "projection_dim": 2048,
+        "hidden_size": 2048,
+        "image_token_index": 257152,
+        "vision_config": {
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+            "patch_size": 14,
+            "image_size": 224,
+            "vision_use_head": False,
+        },
+        "text_config": {
+            "hidden_size": 2048,
+            "intermediate_size": 16384,
+            "num_hidden_layers": 18,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "vocab_size": 257216,
+        },
+    },
+    # The same structure with under a million weights, for the byte tokenizer. Serves demo and tests.
+    "tiny": {
+        "projection_dim": 128,
+        "hidden_size": 128,
+        "image_token_index": 259,
+        "vision_config": {
+            "hidden_size": 96,
+            "intermediate_size": 192,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "patch_size": 8,
+            "image_size": 64,
+            "vision_use_head": False,
+        },
+        "text_config": {
+            "hidden_size": 128,
+            "intermediate_size": 384,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 32,
+            "vocab_size": 264,
+        },
+    },
+}
+
+# Where a preset's weights come from when nothing else is said.
+PRETRAINED = {"paligemma_3b": "google/paligemma-3b-pt-224", "tiny": SCRATCH}
+
+
+def default_source(variant: str) -> str:
+    """Where the weights of a preset come from: a hub id, or `scratch`.
+
+    Raises:
+        ZooError: The preset is unknown.
+    """
+    if variant not in PRETRAINED:
+        raise ZooError("unknown paligemma_variant", got=variant, expected=", ".join(PRETRAINED))
+    return PRETRAINED[variant]
+
+
+def geometry_of(variant: str, source: str, revision: str | None = None) -> dict[str, Any]:
+    """The geometry as a plain JSON-able dict: the source's own config.json, else the preset.
+
+    Raises:
+        ZooError: The source has no readable config.json.
+    """
+    if source == SCRATCH:
+        config = PaliGemmaConfig(**_copy(GEOMETRIES[variant]))
+    else:
+        with _explained(source):
+            config = AutoConfig.from_pretrained(source, revision=revision)
+        if config.model_type != "paligemma":
+            raise ZooError(
+                f"{source} is not a PaliGemma model",
+                got=f"model_type {config.model_type!r}",
+                expected="'paligemma'",
+                do="set --policy.init_from to a PaliGemma checkpoint",
+            )
+    return config.to_diff_dict()
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _config(geometry: dict[str, Any]) -> PaliGemmaConfig:
+    config = PaliGemmaConfig(**_copy(geometry))
+    if config.text_config.model_type != "gemma":
+        raise ZooError(
+            "this text tower is not supported",
+            got=config.text_config.model_type,
+            expected="gemma (PaliGemma 1)",
+            do="use google/paligemma-3b-pt-224 or another PaliGemma 1 checkpoint",
+        )
+    return config
+
+
+def build_paligemma(geometry: dict[str, Any], initialize: bool = True) -> PaliGemmaModel:
+    """A float32 PaliGemma of this geometry, without its language head.
+
+    Args:
+        geometry: What `geometry_of` returned.
+        initialize: False leaves the weights undefined because the caller loads all of them, strictly.
+    """
+    with contextlib.nullcontext() if initialize else no_init_weights():
+        return PaliGemmaModel(_config(geometry)).float()
+
+
+def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None = None) -> PaliGemmaModel:
+    """Pretrained weights from a hub id or a folder; in the file's own dtype, every tensor accounted for.
+
+    Raises:
+        ZooError: The source cannot be reached, or does not hold exactly this network.
+    """
+    logger.info("loading PaliGemma weights from %s", source)
+    with _explained(source):
+        model, info = PaliGemmaModel.from_pretrained(
+            source,
+            config=_config(geometry),
+            revision=revision,
+            dtype="auto",
+            output_loading_info=True,
+            attn_implementation="sdpa",
+        )
+    problems = {
+        "missing": set(info["missing_keys"]),
+        "mis-shaped": {str(key) for key in info["mismatched_keys"]},
+        # The language head is not part of this network.
+        "unexpected": {key for key in info["unexpected_keys"] if "lm_head" not in key},
+    }
+    found = "; ".join(f"{kind}: {first_names(names)}" for kind, names in problems.items() if names)
+    if found:
+        raise ZooError(
+            f"{source} does not hold the weights of this PaliGemma",
+            got=found,
+            expected="every tensor of the network, no other, all of the right shape",
+            do="download the checkpoint again, or set --policy.init_from to one that fits",
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _explained(source: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(
+            f"cannot read PaliGemma from {source}",
+            got=str(error).strip().splitlines()[0],
+            expected="a folder with config.json and safetensors, or a model on the Hub",
+            do="accept the licence on the model's page and run `hf auth login` and `hf download "
+            f"{source}`, or pass --policy.init_from=FOLDER, or --policy.init_from={SCRATCH} to train "
+            "without pretrained weights",
+        ) from error
+
+
+def parameter_count(module: torch.nn.Module) -> int:
+    """Number of parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,62 @@
+"""Numeric precision: one policy, stated once.
+
+`dtype="bfloat16"`: trainable weights are float32 masters, frozen weights are stored in bfloat16, buffers
+are never cast, and one autocast region, opened by the policy's public methods, computes in bfloat16. In
+bfloat16 a weight loses updates smaller than 2^-9 of itself, and a rotary frequency cast to it is wrong by
+0.7 rad at position 512.
+
+Islands that stay in float32 inside that region:
+
+| island                      | where                                  | why                             |
+|-----------------------------|----------------------------------------|---------------------------------|
+| RMSNorm statistics          | transformers' `GemmaRMSNorm`           | mean of squares                 |
+| rotary angles and rotation  | `PrefixEncoder`                        | phases up to the prefix length  |
+| normalised context          | the policy's context norm              | enters every cross-attention    |
+| time embedding              | `flow_matching.sinusoidal_embedding`   | phases up to 1570 rad           |
+| velocity output, loss       | the head's last layer, `weighted_mean` | differences of near-equal terms |
+| sampled action, Euler steps | `flow_matching.euler_integrate`        | sums of small increments        |
+"""
+
+import contextlib
+
+import torch
+from torch import nn
+
+from lerobot_plugins.errors import ZooError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """`float32`, `bfloat16`, also spelled `torch.bfloat16`.
+
+    Raises:
+        ZooError: Any other name. float16 is refused by name: Gemma's activations leave its range.
+    """
+    dtype = DTYPES.get(name.removeprefix("torch."))
+    if dtype is None:
+        hint = "float16 overflows in Gemma; use bfloat16" if "16" in name else "set --policy.dtype"
+        raise ZooError("unknown dtype", got=name, expected=" or ".join(DTYPES), do=hint)
+    return dtype
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager:
+    """The one autocast region; disabled (and shielding from an outer one) for float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def no_autocast(device: torch.device) -> contextlib.AbstractContextManager:
+    """A float32 island."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def compute_dtype(reference: torch.Tensor) -> torch.dtype:
+    """What matrix products compute in here: the autocast dtype, else the reference's own."""
+    kind = reference.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else reference.dtype
+
+
+def store_parameters(module: nn.Module, dtype: torch.dtype) -> None:
+    """Store trainable parameters in float32 and frozen ones in `dtype`; buffers stay as they are."""
+    for parameter in module.parameters():
+        parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)

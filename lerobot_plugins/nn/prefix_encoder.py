@@ -1,0 +1,226 @@
+"""The prefix: pictures and prompt through PaliGemma, once per observation.
+
+The encoder holds transformers' own sub-modules under their own parameter names (`vision_tower`,
+`multi_modal_projector`, `language_model`) and runs its own loop over their layers. The loop keeps each
+layer's keys and values for experts that attend to them, which transformers drops while checkpointing, and
+checkpoints each layer with `torch.utils.checkpoint`. The prefix is fully bidirectional among valid
+tokens; suffix tokens (actions) are never part of it.
+
+Since transformers 5.4 the embedding multiplies by sqrt(D) itself and picture features are not divided:
+nothing is scaled here.
+
+Legend: B batch, V cameras, C channels, h w picture size, N tokens per picture, L prompt tokens,
+S = V*N + L prefix tokens, D language width, Q query heads, K key/value heads, E head width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PaliGemmaModel
+
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.nn.precision import compute_dtype
+
+
+@dataclass
+class Prefix:
+    """What the encoder knows about an observation.
+
+    Attributes:
+        hidden_BSD: Last hidden states after the final norm; None if only keys and values were asked for.
+        mask_BS: True where a token is real.
+        position_BS: Rotary positions: each real token's rank among the real tokens of its row, from 0.
+        keys_values: Per layer, rotated keys and values, each (B, K, S, E); empty unless asked for.
+    """
+
+    hidden_BSD: Tensor | None
+    mask_BS: Tensor
+    position_BS: Tensor
+    keys_values: list[tuple[Tensor, Tensor]]
+
+
+def positions_from_mask(mask_BS: Tensor) -> Tensor:
+    """Rank of each real token among the real ones, so that masked tokens leave no gap.
+
+    A masked camera is then numerically the same as an absent one.
+    """
+    return (mask_BS.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+def rotate(x_BHSE: Tensor, cos_BSE: Tensor, sin_BSE: Tensor) -> Tensor:
+    """Rotary position embedding (Gemma's half-split layout), computed in float32."""
+    x = x_BHSE.float()
+    first, second = x.chunk(2, dim=-1)
+    turned = torch.cat((-second, first), dim=-1)
+    return (x * cos_BSE[:, None] + turned * sin_BSE[:, None]).to(x_BHSE.dtype)
+
+
+class PrefixEncoder(nn.Module):
+    """Encode pictures and prompt tokens into a `Prefix`.
+
+    Args:
+        model: A PaliGemma without language head; its sub-modules are taken over.
+    """
+
+    def __init__(self, model: PaliGemmaModel) -> None:
+        super().__init__()
+        self.vision_tower = model.vision_tower
+        self.multi_modal_projector = model.multi_modal_projector
+        self.language_model = model.language_model
+        self.gradient_checkpointing = False
+        self._frozen: list[nn.Module] = []
+
+        vision, text = model.config.vision_config, model.config.text_config
+        self.image_size: int = vision.image_size
+        self.tokens_per_image: int = (vision.image_size // vision.patch_size) ** 2
+        self.width: int = text.hidden_size
+        self.num_layers: int = text.num_hidden_layers
+        scale = getattr(self.language_model.embed_tokens, "scalar_embed_scale", None)
+        if scale != self.width**0.5:
+            raise ZooError(
+                "this transformers release scales Gemma's embeddings differently",
+                got=f"a factor of {scale}",
+                expected=f"sqrt(width) = {self.width**0.5:.3f} inside the embedding layer",
+                do="install transformers>=5.4,<5.6",
+            )
+
+    def freeze(
+        self, *, vision_tower: bool, projector: bool, language_model: bool, embeddings: bool
+    ) -> "PrefixEncoder":
+        """Stop the training of parts; autograd then keeps no activations for what nothing trains through.
+
+        `embeddings` freezes the token table alone; a frozen language model includes it.
+        """
+        parts = {
+            self.vision_tower: vision_tower,
+            self.multi_modal_projector: projector,
+            self.language_model: language_model,
+            self.language_model.embed_tokens: embeddings or language_model,
+        }
+        for part, frozen in parts.items():
+            if frozen:
+                part.requires_grad_(False)
+        self._frozen = [part for part, frozen in parts.items() if frozen]
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> "PrefixEncoder":
+        """Frozen parts stay in evaluation mode whatever the policy around them is set to."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
+
+    def forward(
+        self,
+        images_BChw: Sequence[Tensor],
+        image_masks_B: Sequence[Tensor | None],
+        tokens_BL: Tensor,
+        token_mask_BL: Tensor,
+        *,
+        keys_values: bool = False,
+        hidden: bool = True,
+    ) -> Prefix:
+        """Encode one batch of observations.
+
+        Args:
+            images_BChw: One (B, C, h, w) float tensor in [-1, 1] per camera that is present, in camera
+                order. A camera that no row has is simply left out: it costs nothing.
+            image_masks_B: Per camera a bool (B,) that is False for rows without it, or None.
+            tokens_BL: Prompt token ids.
+            token_mask_BL: True where a prompt token is real.
+            keys_values: Keep every layer's keys and values.
+            hidden: Compute the last hidden states. Without them the last layer stops at its keys and values.
+
+        Raises:
+            ZooError: No camera, or a camera without its mask.
+        """
+        image_tokens, image_mask = self.embed_images(images_BChw, image_masks_B)
+        text_tokens = self.language_model.embed_tokens(tokens_BL)
+        x_BSD = torch.cat([image_tokens, text_tokens.to(image_tokens.dtype)], dim=1)
+        mask_BS = torch.cat([image_mask, token_mask_BL.bool()], dim=1)
+        return self.encode(x_BSD, mask_BS, keys_values=keys_values, hidden=hidden)
+
+    def embed_images(
+        self, images_BChw: Sequence[Tensor], image_masks_B: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
+        """All cameras in one call of the vision tower.
+
+        Returns:
+            Projected tokens (B, V*N, D), camera after camera, and their mask (B, V*N).
+        """
+        if not images_BChw or len(images_BChw) != len(image_masks_B):
+            raise ZooError(
+                "the prefix needs pictures and one mask entry for each",
+                got=f"{len(images_BChw)} pictures, {len(image_masks_B)} masks",
+                expected="at least one camera",
+            )
+        batch = images_BChw[0].shape[0]
+        stacked = torch.stack(list(images_BChw), dim=1).flatten(0, 1)
+        tower = getattr(self.vision_tower, "vision_model", self.vision_tower)
+        x = tower.embeddings(stacked)
+        x = x.to(compute_dtype(x))
+        for layer in tower.encoder.layers:
+            x = self._run(_vision_layer, layer, x)
+        x = self.multi_modal_projector(tower.post_layernorm(x))
+        tokens = x.to(compute_dtype(x)).reshape(batch, -1, self.width)
+        valid = [
+            torch.ones(batch, dtype=torch.bool, device=x.device) if mask is None else mask.to(x.device).bool()
+            for mask in image_masks_B
+        ]
+        mask = torch.stack(valid, dim=1).repeat_interleave(self.tokens_per_image, dim=1)
+        return tokens, mask
+
+    def encode(
+        self, x_BSD: Tensor, mask_BS: Tensor, *, keys_values: bool = False, hidden: bool = True
+    ) -> Prefix:
+        """Run the language model over embedded tokens, bidirectional among the unmasked ones."""
+        position_BS = positions_from_mask(mask_BS)
+        cos, sin = self.language_model.rotary_emb(x_BSD.float(), position_BS)
+        visible = mask_BS[:, None, None, :]
+        kept: list[tuple[Tensor, Tensor]] = []
+        layers = self.language_model.layers
+        for index, layer in enumerate(layers):
+            stop = index == len(layers) - 1 and not hidden
+            x_BSD, k, v = self._run(_language_layer, layer, x_BSD, visible, cos, sin, stop)
+            if keys_values:
+                kept.append((k, v))
+        final = self.language_model.norm(x_BSD) if hidden else None
+        return Prefix(hidden_BSD=final, mask_BS=mask_BS, position_BS=position_BS, keys_values=kept)
+
+    def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """One layer, recomputed in the backward pass when checkpointing is on."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(step, *arguments, use_reentrant=False)
+        return step(*arguments)
+
+
+def _vision_layer(layer: nn.Module, x: Tensor) -> Tensor:
+    return layer(x, attention_mask=None)
+
+
+def _language_layer(
+    layer: Any, x_BSD: Tensor, visible: Tensor, cos: Tensor, sin: Tensor, stop: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One Gemma decoder layer; returns its output and its rotated keys and values."""
+    attention = layer.self_attn
+    batch, length, _ = x_BSD.shape
+    normed = layer.input_layernorm(x_BSD)
+
+    def heads(projection: nn.Module) -> Tensor:
+        return projection(normed).view(batch, length, -1, attention.head_dim).transpose(1, 2)
+
+    k_BKSE = rotate(heads(attention.k_proj), cos, sin)
+    v_BKSE = heads(attention.v_proj)
+    if stop:
+        return x_BSD, k_BKSE, v_BKSE
+    q_BQSE = rotate(heads(attention.q_proj), cos, sin)
+    mixed = F.scaled_dot_product_attention(
+        q_BQSE, k_BKSE, v_BKSE, attn_mask=visible, scale=attention.scaling, enable_gqa=True
+    )
+    x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+    return x_BSD + layer.mlp(layer.post_attention_layernorm(x_BSD)), k_BKSE, v_BKSE

@@ -1,0 +1,314 @@
+"""The LeRobot policy contract, implemented once for every policy of the zoo.
+
+A policy subclasses `ZooPolicy` and writes its network, `loss_terms` and `sample_chunk`; this file does
+the rest: strict loading, the one autocast region, padded-action masking, queues, step-keyed randomness,
+real-time chunking and adapters.
+
+Legend: B batch, R rows that need a chunk, K draws per observation, H chunk length, A action dims.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies import PreTrainedPolicy
+from lerobot.policies.rtc.modeling_rtc import RTCProcessor
+from lerobot.utils.constants import ACTION
+from torch import Tensor
+
+from lerobot_plugins.checkpoints.load_report import load_weights
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.evaluation import trace
+from lerobot_plugins.nn.flow_matching import weighted_mean
+from lerobot_plugins.nn.precision import autocast, parse_dtype
+from lerobot_plugins.policy.configuration import ZooPolicyConfig
+from lerobot_plugins.policy.queues import ActionQueues
+from lerobot_plugins.policy.randomness import (
+    EVALUATION,
+    SAMPLING,
+    TRAINING,
+    keyed_generator,
+    process_rank,
+    run_seed,
+)
+from lerobot_plugins.processing import runtime
+
+logger = logging.getLogger(__name__)
+
+
+class ZooPolicy(PreTrainedPolicy):
+    """Base class of the zoo's policies.
+
+    Args:
+        config: The policy's configuration; its features are checked here.
+        dataset_stats: Statistics of the training dataset, when LeRobot knows them.
+        dataset_meta: Metadata of the training dataset, when LeRobot trains.
+        load_backbone: False when a checkpoint's weights follow, so that no pretrained weights are fetched.
+    """
+
+    config_class = PreTrainedConfig
+    name = "zoo"
+    config: Any
+
+    def __init__(
+        self,
+        config: ZooPolicyConfig,
+        dataset_stats: dict | None = None,
+        dataset_meta: Any = None,
+        load_backbone: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config)
+        config.validate_features()
+        # The processors are built after the policy; this is how they learn about the training dataset.
+        runtime.bind(dataset_meta, config)
+        self.compute_dtype = parse_dtype(config.dtype)
+        self.seed = run_seed()
+        self.queues = ActionQueues()
+        self.chunks_since_reset = 0
+        self.rtc_processor: RTCProcessor | None = None
+
+    # What a policy writes itself.
+
+    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
+        """Errors of a training batch, before any reduction.
+
+        Returns:
+            Errors (B, ..., H, A), their weights (broadcastable; the padding mask is applied by the
+            caller), and named scalars to log: the same names on every rank and step.
+        """
+        raise NotImplementedError
+
+    def sample_chunk(self, batch: dict[str, Any], noise_BHA: Tensor | None, **rtc: Any) -> Tensor:
+        """Sample action chunks (B, H, A), float32, normalised units."""
+        raise NotImplementedError
+
+    # LeRobot's contract.
+
+    def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, float]]:
+        """Training loss; in evaluation mode the same functional with fixed noise and times.
+
+        Args:
+            batch: Preprocessed batch with `action` (B, H, A) and, from LeRobot's loader,
+                `action_is_pad` (B, H).
+            reduction: `mean` weighs every valid action equally; `none` returns one loss per row (B,).
+
+        Returns:
+            The loss in float32 and scalars to log.
+        """
+        if reduction not in ("mean", "none"):
+            raise ZooError("unknown reduction", got=reduction, expected="mean or none")
+        with autocast(self.device, self.compute_dtype):
+            error, weight, logs = self.loss_terms(batch, self._loss_generator())
+        valid = valid_actions(batch)
+        weight = weight * valid.view(valid.shape[0], *[1] * (error.ndim - 3), valid.shape[1], 1)
+        loss = weighted_mean(error, weight, keep_batch=reduction == "none")
+        logs["pad_fraction"] = 1.0 - valid.float().mean()
+        return loss, {name: float(value) for name, value in logs.items()}
+
+    @torch.no_grad()
+    def predict_action_chunk(
+        self,
+        batch: dict[str, Any],
+        noise: Tensor | None = None,
+        inference_delay: int | None = None,
+        prev_chunk_left_over: Tensor | None = None,
+        execution_horizon: int | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Predict one chunk per row; never reads `action` from the batch.
+
+        Args:
+            batch: Preprocessed observation.
+            noise: (B, H, A) sample at t = 1; None draws it from (eval_seed, chunks since reset), one draw
+                for all rows, so that results do not depend on how environments are batched.
+            inference_delay: Real-time chunking: actions of the chunk that will be executed before it arrives.
+            prev_chunk_left_over: Real-time chunking: (T, A) or (B, T, A) normalised actions of the
+                previous chunk that are not executed yet.
+            execution_horizon: Real-time chunking: how far to blend; None is rtc_config's.
+
+        Returns:
+            (B, H, A) float32, normalised units.
+        """
+        self.eval()
+        rtc = {}
+        if self.rtc_enabled:
+            rtc = {
+                "inference_delay": inference_delay,
+                "prev_chunk_left_over": prev_chunk_left_over,
+                "execution_horizon": execution_horizon,
+            }
+        with autocast(self.device, self.compute_dtype):
+            chunk_BHA = self.sample_chunk(batch, noise, **rtc).float()
+        self.chunks_since_reset += 1
+        return chunk_BHA
+
+    @torch.no_grad()
+    def select_action(self, batch: dict[str, Any], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """The next action of every row, (B, A); predicts chunks for the rows whose queue is empty."""
+        assert not self.rtc_enabled, "real-time chunking calls predict_action_chunk itself"
+        size = batch_size(batch)
+        rows = self.queues.dry_rows(size)
+        if rows:
+            part = batch if len(rows) == size else select_rows(batch, rows, size)
+            chunk_RHA = self.predict_action_chunk(part, noise=noise)
+            trace.publish_chunk(chunk_RHA, rows)
+            for row, chunk_HA in zip(rows, chunk_RHA, strict=True):
+                self.queues.push(row, chunk_HA[: self.config.n_action_steps])
+        return self.queues.pop()
+
+    def reset(self) -> None:
+        """Forget everything about the current episodes."""
+        self.queues.reset()
+        self.chunks_since_reset = 0
+
+    def update(self) -> None:
+        """Called by LeRobot after every optimizer step."""
+        self.config.trained_steps += 1
+
+    def get_optim_params(self) -> Any:
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def supports_rtc(self) -> bool:
+        return True
+
+    def init_rtc_processor(self) -> None:
+        """(Re-)create LeRobot's guidance from `config.rtc_config`; called by the host once that is set."""
+        rtc_config = self.config.rtc_config
+        self.rtc_processor = RTCProcessor(rtc_config) if rtc_config is not None else None
+
+    @property
+    def rtc_enabled(self) -> bool:
+        """Whether sampling is guided by the previous chunk."""
+        return self.rtc_processor is not None and bool(self.config.rtc_config.enabled)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    # Randomness.
+
+    def _loss_generator(self) -> np.random.Generator:
+        if self.training:
+            return keyed_generator(self.seed, TRAINING, self.config.trained_steps, process_rank())
+        return keyed_generator(self.config.eval_seed, EVALUATION)
+
+    def sampling_generator(self) -> np.random.Generator:
+        """Generator of the next sampled chunk."""
+        return keyed_generator(self.config.eval_seed, SAMPLING, self.chunks_since_reset)
+
+    # Loading.
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_name_or_path: str | Path,
+        *,
+        config: PreTrainedConfig | None = None,
+        strict: bool = True,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a policy; every tensor must find its place.
+
+        Args:
+            pretrained_name_or_path: Folder or hub id with config.json and model.safetensors.
+            config: Use this configuration instead of the stored one.
+            strict: Only True: a policy with some random weights is never what was asked for.
+
+        Raises:
+            ZooError: Files are missing, or tensors are missing, unexpected, mis-shaped or not finite.
+        """
+        if not strict:
+            raise ZooError("weights load strictly or not at all", got="strict=False", expected="strict=True")
+        hub = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "token": token,
+            "force_download": force_download,
+            "local_files_only": local_files_only,
+        }
+        if config is None:
+            config = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
+        path = _weights_file(str(pretrained_name_or_path), hub)
+        policy = cls(config, load_backbone=False, **kwargs)
+        report = load_weights(policy, path).require_complete(str(path))
+        logger.info(
+            "%s: %d tensors loaded, %d converted in dtype", path, len(report.loaded), len(report.converted)
+        )
+        return policy.to(config.device).eval()
+
+    # Adapters.
+
+    def _validate_peft_config(self, peft_config: Any) -> None:
+        """Require a base on disk and remember it by an absolute path without links.
+
+        The adapter stores the base's path as it is: a relative one breaks elsewhere, and one through
+        `checkpoints/last` would later mean another base.
+        """
+        base = self.config.pretrained_path
+        if not base:
+            raise ZooError(
+                "an adapter needs a base policy, and this one has no checkpoint",
+                got="--peft without --policy.path",
+                expected="a policy checkpoint",
+                do=f"write one first: lerobot-plugins checkpoint init --policy.type={self.config.type} "
+                "--dataset.repo_id=... --dataset.root=... --output=BASE, then pass --policy.path=BASE",
+            )
+        if Path(base).exists():
+            self.config.pretrained_path = Path(base).resolve()
+
+
+def _weights_file(source: str, hub: dict[str, Any]) -> Path:
+    if Path(source).is_dir():
+        return Path(source) / SAFETENSORS_SINGLE_FILE
+    try:
+        return Path(hf_hub_download(source, SAFETENSORS_SINGLE_FILE, **hub))
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise ZooError(
+            f"no {SAFETENSORS_SINGLE_FILE} for {source}",
+            got=str(error).splitlines()[0],
+            expected="a folder, or a model on the Hub that can be reached or is cached",
+            do="check the name; offline, download it first with `hf download`",
+        ) from error
+
+
+def valid_actions(batch: dict[str, Any]) -> Tensor:
+    """(B, H) bool: actions that lie inside their episode."""
+    padded = batch.get(f"{ACTION}_is_pad")
+    action = batch[ACTION]
+    if padded is None:
+        return torch.ones(action.shape[:2], dtype=torch.bool, device=action.device)
+    return ~padded.to(action.device).bool()
+
+
+def batch_size(batch: dict[str, Any]) -> int:
+    """Rows of a batch, read off its first observation tensor."""
+    for key, value in batch.items():
+        if key.startswith("observation.") and isinstance(value, Tensor):
+            return value.shape[0]
+    raise ZooError("the batch holds no observation", got=sorted(batch), expected="keys observation.*")
+
+
+def select_rows(batch: dict[str, Any], rows: list[int], size: int) -> dict[str, Any]:
+    """The same batch with some of its rows; what is not per row is passed on."""
+    part: dict[str, Any] = {}
+    for key, value in batch.items():
+        if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == size:
+            part[key] = value[rows]
+        elif isinstance(value, list) and len(value) == size:
+            part[key] = [value[row] for row in rows]
+        else:
+            part[key] = value
+    return part

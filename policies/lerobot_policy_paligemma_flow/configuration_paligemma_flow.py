@@ -1,0 +1,168 @@
+"""Configuration of `paligemma_flow`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lerobot.configs import PreTrainedConfig
+from lerobot.optim.optimizers import AdamWConfig
+from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
+from lerobot.policies.rtc.configuration_rtc import RTCConfig
+
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.policy.configuration import ZooPolicyConfig
+
+# action_expert_variant -> width, depth, attention heads of the DiT head
+HEADS = {"dit_165m": (1024, 8, 16), "tiny": (128, 4, 4)}
+
+
+@PreTrainedConfig.register_subclass("paligemma_flow")
+@dataclass
+class PaliGemmaFlowConfig(ZooPolicyConfig):
+    """PaliGemma encodes pictures and prompt once; a DiT head cross-attends to all of its tokens and turns
+    noise into a chunk of actions by flow matching.
+
+    Fields beyond those of `ZooPolicyConfig`:
+
+    Args:
+        action_expert_variant: `dit_165m` (width 1024, depth 8, 16 heads) or `tiny`.
+        head_width: Width of the head; None takes the variant's. Likewise `head_depth`, `head_num_heads`.
+        head_mlp_ratio: Hidden width of a head block's MLP over its width.
+        head_dropout: Dropout inside the head.
+        use_state_input: Give `observation.state` to the head.
+        use_aux_camera: False keeps the first camera only.
+        init_revision: Revision of `init_from` on the Hub.
+        vlm_config: Geometry of the PaliGemma, filled in at the first construction, so that a checkpoint is
+            rebuilt from its own config.json and never asks for the base model again.
+        freeze_projector: Do not train the projector between the towers; None follows freeze_language_model.
+        train_embeddings: Train the token table too. It is 0.53 B weights and 6.3 GB of training state.
+        vlm_grad_scale: Factor on the gradient that flows from the head into the PaliGemma; 0 stops it.
+        vlm_warmup_steps: Optimizer steps during which that gradient is 0: an untrained head's gradients
+            damage a pretrained PaliGemma.
+        vlm_lr_scale: Learning rate of the PaliGemma over that of the head.
+        action_dim: Only a check: must equal chunk_size times the action's width.
+        flow_repeats: Draws of noise and time per observation and step; the PaliGemma runs once for all.
+        time_sampling: Distribution of training times: `beta`, `uniform`, `beta_symmetric`, `logit_normal`.
+        time_beta_alpha: alpha of Beta(alpha, 1) for time_sampling=beta.
+        noise_distribution: `normal`, or `uniform` on [-1, 1].
+        time_min_period: Shortest period of the time embedding. Likewise `time_max_period`.
+        clip_value: Sampled actions are clipped to [-clip_value, clip_value] in normalised units where the
+            normalisation is bounded (min_max, quantile); None never clips.
+        action_dim_weights: Loss weight per action dimension; None weighs all by 1.
+        eval_time_samples: Times per observation in evaluation losses, a stratified grid.
+    """
+
+    action_expert_variant: str = "dit_165m"
+    head_width: int | None = None
+    head_depth: int | None = None
+    head_num_heads: int | None = None
+    head_mlp_ratio: float = 4.0
+    head_dropout: float = 0.0
+
+    use_state_input: bool = True
+    use_aux_camera: bool = True
+    init_revision: str | None = None
+    vlm_config: dict[str, Any] | None = None
+
+    freeze_projector: bool | None = None
+    train_embeddings: bool = False
+    vlm_grad_scale: float = 1.0
+    vlm_warmup_steps: int = 0
+    vlm_lr_scale: float = 0.1
+
+    action_dim: int | None = None
+    flow_repeats: int = 4
+    time_sampling: str = "beta"
+    time_beta_alpha: float = 1.5
+    noise_distribution: str = "normal"
+    time_min_period: float = 4e-3
+    time_max_period: float = 4.0
+    clip_value: float | None = 1.0
+    action_dim_weights: list[float] | None = None
+    eval_time_samples: int = 8
+
+    optimizer_lr: float = 1e-4
+    optimizer_betas: tuple[float, float] = (0.9, 0.999)
+    optimizer_eps: float = 1e-8
+    optimizer_weight_decay: float = 0.01
+    optimizer_grad_clip_norm: float = 1.0
+    scheduler_warmup_steps: int = 500
+
+    rtc_config: RTCConfig | None = None
+    drop_n_last_frames: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.action_expert_variant not in HEADS:
+            raise ZooError(
+                "unknown action_expert_variant",
+                got=self.action_expert_variant,
+                expected=" or ".join(HEADS),
+            )
+        width, _, heads = self.head_geometry
+        if width % heads:
+            raise ZooError(
+                "head_width must be a multiple of head_num_heads",
+                got=f"head_width={width}, head_num_heads={heads}",
+            )
+        if self.n_obs_steps != 1:
+            raise ZooError(
+                "paligemma_flow sees one observation step",
+                got=f"n_obs_steps={self.n_obs_steps}",
+                expected="n_obs_steps=1",
+            )
+        if self.flow_repeats < 1 or self.eval_time_samples < 1:
+            raise ZooError("flow_repeats and eval_time_samples must be at least 1")
+
+    def validate_features(self) -> None:
+        """Resolve cameras and state.
+
+        Raises:
+            ZooError: No camera, no action, a state feature that the policy would not see, or dimensions that
+                contradict the configuration.
+        """
+        super().validate_features()
+        assert self.camera_order is not None
+        if not self.use_aux_camera:
+            self.camera_order = self.camera_order[:1]
+        if self.use_state_input and not self.state_width:
+            raise ZooError(
+                "use_state_input is on, but the data has no observation.state",
+                got=f"input features {sorted(self.input_features or {})}",
+                do="pass --policy.use_state_input=false",
+            )
+        width = self.action_width
+        if self.action_dim is not None and self.action_dim != self.chunk_size * width:
+            raise ZooError(
+                "action_dim contradicts the data",
+                got=f"action_dim={self.action_dim}",
+                expected=f"chunk_size {self.chunk_size} x action width {width} = {self.chunk_size * width}",
+            )
+        if self.action_dim_weights is not None and len(self.action_dim_weights) != width:
+            raise ZooError(
+                "action_dim_weights has the wrong length",
+                got=len(self.action_dim_weights),
+                expected=f"{width}, one weight per action dimension",
+            )
+
+    @property
+    def head_geometry(self) -> tuple[int, int, int]:
+        """Width, depth and attention heads of the head."""
+        width, depth, heads = HEADS[self.action_expert_variant]
+        return self.head_width or width, self.head_depth or depth, self.head_num_heads or heads
+
+    @property
+    def bounded_actions(self) -> bool:
+        """Whether normalised actions lie in [-1, 1]."""
+        return self.action_normalization in ("min_max", "quantile")
+
+    def get_optimizer_preset(self) -> AdamWConfig:
+        return AdamWConfig(
+            lr=self.optimizer_lr,
+            betas=self.optimizer_betas,
+            eps=self.optimizer_eps,
+            weight_decay=self.optimizer_weight_decay,
+            grad_clip_norm=self.optimizer_grad_clip_norm,
+        )
+
+    def get_scheduler_preset(self) -> CosineAnnealingWithWarmupSchedulerConfig:
+        return CosineAnnealingWithWarmupSchedulerConfig(num_warmup_steps=self.scheduler_warmup_steps)

@@ -1,0 +1,180 @@
+"""The action head: a diffusion transformer that turns noisy action chunks into velocities.
+
+State and action tokens attend to each other and, in every block, to all tokens of the prefix. The prefix's
+keys and values are computed once per observation and serve every Euler step and every draw of noise. Time
+conditions the blocks by adaLN-single (PixArt-alpha, arXiv 2310.00426): one shared projection plus a small
+table per block. Blocks and output start at zero, so the first velocity is 0 and the first loss is
+E[noise^2] + E[action^2].
+
+Legend: B observations, K draws per observation, R = B*K rows, H chunk length, A action dims, P state dims,
+T tokens (state + chunk), W head width, N heads, E head dim, S prefix tokens, D prefix width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lerobot_plugins.nn.flow_matching import sinusoidal_embedding
+from lerobot_plugins.nn.precision import no_autocast
+
+TIME_EMBEDDING = 256
+MODULATIONS = 9  # scale, shift and gate of self-attention, cross-attention and MLP
+
+Context = list[tuple[Tensor, Tensor]]  # per block: keys and values of the prefix, each (B, N, S, E)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with per-head RMS norm of queries and keys."""
+
+    def __init__(self, width: int, num_heads: int, context_width: int | None = None) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(context_width or width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.q_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
+        self.k_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
+
+    def keys_values(self, x_BSD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, N, S, E) of a context."""
+        k, v = self.kv(x_BSD).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.k_norm(k.float()).to(v.dtype), v
+
+    def forward(
+        self, x_RTW: Tensor, k_BNSE: Tensor, v_BNSE: Tensor, mask_B11S: Tensor | None = None
+    ) -> Tensor:
+        """Attend from x; the mask is True where a key is real.
+
+        R may be a multiple K of B: the K rows of an observation become one longer row of queries, so that
+        its keys and values are never copied.
+        """
+        q_BTW = self.q(x_RTW).reshape(k_BNSE.shape[0], -1, x_RTW.shape[-1])
+        q_BNTE = self.q_norm(q_BTW.unflatten(-1, (self.num_heads, -1)).transpose(1, 2).float())
+        mixed = F.scaled_dot_product_attention(q_BNTE.to(v_BNSE.dtype), k_BNSE, v_BNSE, attn_mask=mask_B11S)
+        return self.out(mixed.transpose(1, 2).reshape(x_RTW.shape))
+
+
+class PaligemmaFlowBlock(nn.Module):
+    """Self-attention, cross-attention to the prefix, MLP; each modulated and gated by time."""
+
+    def __init__(
+        self, width: int, num_heads: int, mlp_width: int, context_width: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.self_attention = Attention(width, num_heads)
+        self.cross_attention = Attention(width, num_heads, context_width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_width),
+            nn.GELU(approximate="tanh"),
+            nn.Dropout(dropout),
+            nn.Linear(mlp_width, width),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.modulation_table = nn.Parameter(torch.zeros(MODULATIONS, width))
+
+    def forward(
+        self,
+        x_RTW: Tensor,
+        modulation_RMW: Tensor,
+        context: tuple[Tensor, Tensor],
+        context_mask: Tensor,
+    ) -> Tensor:
+        """One block; gates start at zero, so a fresh block is the identity."""
+        parts = (modulation_RMW + self.modulation_table)[:, :, None, :].unbind(1)
+        scale1, shift1, gate1, scale2, shift2, gate2, scale3, shift3, gate3 = parts
+        y = normalize(x_RTW) * (1 + scale1) + shift1
+        x_RTW = x_RTW + gate1 * self.dropout(self.self_attention(y, *self.self_attention.keys_values(y)))
+        y = normalize(x_RTW) * (1 + scale2) + shift2
+        x_RTW = x_RTW + gate2 * self.dropout(self.cross_attention(y, *context, context_mask))
+        y = normalize(x_RTW) * (1 + scale3) + shift3
+        return x_RTW + gate3 * self.dropout(self.mlp(y))
+
+
+class FlowHead(nn.Module):
+    """Velocity of a noisy action chunk, given state, time and the prefix.
+
+    Args:
+        action_width: A.
+        state_width: P; 0 for no state token.
+        chunk_size: H.
+        context_width: D.
+        width, depth, num_heads, mlp_ratio, dropout: Geometry.
+        min_period, max_period: Of the time embedding.
+    """
+
+    def __init__(
+        self,
+        *,
+        action_width: int,
+        state_width: int,
+        chunk_size: int,
+        context_width: int,
+        width: int,
+        depth: int,
+        num_heads: int,
+        mlp_ratio: float,
+        dropout: float,
+        min_period: float,
+        max_period: float,
+    ) -> None:
+        super().__init__()
+        self.periods = (min_period, max_period)
+        self.num_state_tokens = int(state_width > 0)
+        self.action_in = nn.Linear(action_width, width)
+        self.position = nn.Parameter(torch.randn(self.num_state_tokens + chunk_size, width) * 0.02)
+        if state_width:
+            self.state_in = nn.Sequential(nn.Linear(state_width, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_in = nn.Sequential(nn.Linear(TIME_EMBEDDING, width), nn.SiLU(), nn.Linear(width, width))
+        self.modulation = nn.Linear(width, MODULATIONS * width)
+        self.blocks = nn.ModuleList(
+            PaligemmaFlowBlock(width, num_heads, int(mlp_ratio * width), context_width, dropout)
+            for _ in range(depth)
+        )
+        self.final_modulation = nn.Linear(width, 2 * width)
+        self.action_out = nn.Linear(width, action_width)
+        for layer in (self.modulation, self.final_modulation, self.action_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        x_RHA: Tensor,
+        time_R: Tensor,
+        state_BP: Tensor | None,
+        context: Context,
+        context_mask_BS: Tensor,
+    ) -> Tensor:
+        """Velocities (R, H, A) in float32; the B observations serve R = B*K rows, K rows each.
+
+        Args:
+            x_RHA: Noisy actions; the K rows of an observation follow each other.
+            time_R: Flow times.
+            state_BP: Normalised state, or None.
+            context: What `context_keys_values` made of the prefix.
+            context_mask_BS: True where a prefix token is real.
+        """
+        repeats = x_RHA.shape[0] // context_mask_BS.shape[0]
+        tokens = self.action_in(x_RHA)
+        if self.num_state_tokens:
+            assert state_BP is not None, "this head was built with a state token"
+            state_RW = self.state_in(state_BP).repeat_interleave(repeats, dim=0)
+            tokens = torch.cat([state_RW[:, None], tokens], dim=1)
+        x_RTW = tokens + self.position
+        condition_RW = F.silu(self.time_in(sinusoidal_embedding(time_R, TIME_EMBEDDING, *self.periods)))
+        modulation_RMW = self.modulation(condition_RW).unflatten(-1, (MODULATIONS, -1))
+        mask_B11S = context_mask_BS[:, None, None, :]
+        for block, keys_values in zip(self.blocks, context, strict=True):
+            x_RTW = block(x_RTW, modulation_RMW, keys_values, mask_B11S)
+        with no_autocast(x_RTW.device):
+            scale, shift = self.final_modulation(condition_RW.float())[:, None].chunk(2, dim=-1)
+            x_RTW = normalize(x_RTW.float()) * (1 + scale) + shift
+            return self.action_out(x_RTW[:, self.num_state_tokens :])
+
+    def context_keys_values(self, context_BSD: Tensor) -> Context:
+        """The prefix's keys and values for every block, computed once per observation."""
+        return [block.cross_attention.keys_values(context_BSD) for block in self.blocks]
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Layer norm without weights; adaLN supplies them."""
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
