@@ -55,7 +55,7 @@ class LoadReport:
                 f"the weights in {source} do not fit this policy",
                 got=found,
                 expected="every tensor of the policy, no other, all of its shape, all finite",
-                do="check that config.json and model.safetensors belong together, or copy the checkpoint again",
+                do="check that config.json and model.safetensors belong together, or copy them again",
             )
         return self
 
