@@ -147,8 +147,9 @@ def _gripper(run: Run, predicted_NA: np.ndarray, recorded_NA: np.ndarray) -> Met
 def _baselines(run: Run, frames: Frames, executed: Rows, chunks: Rows | None) -> Metrics:
     """Three policies without a network, scored on the same rows; a chunk holds its first action."""
 
-    def hold(rows: Rows) -> Rows | None:
-        return None if frames.hold_FA is None else rows.replaced(frames.hold_FA[rows.origin_N])
+    def hold(rows: Rows) -> Rows:
+        assert frames.hold_FA is not None
+        return rows.replaced(frames.hold_FA[rows.origin_N])
 
     def repeat_previous(rows: Rows) -> Rows:
         # The first frame of an episode has no previous action; its rows are left out.
@@ -158,15 +159,19 @@ def _baselines(run: Run, frames: Frames, executed: Rows, chunks: Rows | None) ->
     def dataset_mean(rows: Rows) -> Rows:
         return rows.replaced(np.broadcast_to(np.asarray(run.action_mean, float), rows.predicted_NA.shape))
 
-    def score(rows: Rows | None) -> Metrics | None:
-        return None if rows is None else {"rows": len(rows.origin_N), **core(run, frames, rows)}
+    def score(rows: Rows) -> Metrics:
+        return {"rows": len(rows.origin_N), **core(run, frames, rows)}
+
+    def score_chunks(rows: Rows) -> Metrics:
+        return score(rows) | {"per_horizon": _per_horizon(run, frames, rows)}
 
     result = {}
     for baseline in (hold, repeat_previous, dataset_mean):
+        reason = run.hold_reason if baseline is hold else None
         result[baseline.__name__] = {
-            "executed": score(baseline(executed)),
-            "chunk": score(baseline(chunks)) if chunks is not None else None,
-            "reason": run.hold_reason if baseline is hold else None,
+            "executed": score(baseline(executed)) if reason is None else None,
+            "chunk": score_chunks(baseline(chunks)) if reason is None and chunks is not None else None,
+            "reason": reason,
         }
     return result
 

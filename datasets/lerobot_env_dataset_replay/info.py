@@ -1,0 +1,72 @@
+"""Where a dataset lies and what its `meta/info.json` says, read without opening the dataset."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lerobot.utils.constants import ACTION, HF_LEROBOT_HOME
+
+from lerobot_plugins.errors import ZooError, first_names
+
+INFO = Path("meta/info.json")
+
+
+def find_root(repo_id: str, root: Path | None) -> Path:
+    """The dataset's folder: `root`, or the one LeRobot uses for `repo_id`.
+
+    Raises:
+        ZooError: There is no dataset.
+    """
+    folder = Path(root) if root is not None else HF_LEROBOT_HOME / repo_id
+    if not (folder / INFO).is_file():
+        found = first_names(path.name for path in folder.iterdir()) if folder.is_dir() else "no such folder"
+        raise ZooError(
+            f"dataset_replay finds no LeRobot dataset '{repo_id}' in {folder}",
+            got=found or "an empty folder",
+            expected=f"a folder with {INFO}",
+            do=f"name its folder with --env.root=DIR, or fetch it first: "
+            f"hf download {repo_id} --repo-type dataset --local-dir {folder}",
+        )
+    return folder
+
+
+def read_info(root: Path) -> dict[str, Any]:
+    """`meta/info.json` of a v3 dataset, feature shapes as tuples.
+
+    Raises:
+        ZooError: Another format version, or no 1-D `action`.
+    """
+    path = root / INFO
+    try:
+        info = json.loads(path.read_text())
+        version, features = info["codebase_version"], info["features"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ZooError(f"{path} is damaged", got=repr(error)) from None
+    if not version.startswith("v3."):
+        raise ZooError(
+            f"{path} describes a dataset of another format",
+            got=version,
+            expected="v3.0",
+            do=f"python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=... --root={root} "
+            "--push-to-hub=false",
+        )
+    for feature in features.values():
+        feature["shape"] = tuple(feature["shape"])
+    if len(features.get(ACTION, {}).get("shape", ())) != 1:
+        raise ZooError(
+            f"{path}: open-loop evaluation compares one-dimensional actions",
+            got=features[ACTION]["shape"] if ACTION in features else f"features {first_names(features)}",
+            expected=f"a feature '{ACTION}' of shape (dimensions,)",
+        )
+    return info
+
+
+def dimension_names(feature: dict[str, Any]) -> list[str] | None:
+    """One name per dimension of a one-dimensional feature; None where the dataset gives none."""
+    names = feature.get("names")
+    if isinstance(names, dict):
+        # Older datasets group names: {"motors": ["shoulder", ...]}.
+        names = [name for group in names.values() if isinstance(group, list) for name in group]
+    if not isinstance(names, list) or not len(names) == len(set(map(str, names))) == feature["shape"][0]:
+        return None
+    return [str(name) for name in names]

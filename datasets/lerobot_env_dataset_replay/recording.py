@@ -1,0 +1,170 @@
+"""Recorded episodes, read through LeRobot's own dataset class.
+
+Shapes: T frames of an episode, A action dimensions.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.utils.constants import ACTION, OBS_STATE
+
+from lerobot_env_dataset_replay.info import dimension_names, find_root, read_info
+from lerobot_env_dataset_replay.observations import ObservationLayout
+from lerobot_plugins.errors import ZooError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RecordedEpisode:
+    """The columns of one episode that scoring needs; `hold_TA` is the state where it can serve as action."""
+
+    index: int
+    first: int
+    task_T: list[str]
+    timestamp_T: np.ndarray
+    action_TA: np.ndarray
+    hold_TA: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.task_T)
+
+
+class Recording:
+    """The chosen episodes of one dataset.
+
+    Args:
+        repo_id: The dataset.
+        root: Its folder, or None for LeRobot's own place.
+        episodes: Chosen episodes, or None for all.
+        video_backend: The decoder of video frames.
+
+    Raises:
+        ZooError: No dataset there, an episode that does not exist or is named twice, or no statistics of the
+            actions.
+    """
+
+    def __init__(
+        self, repo_id: str, root: Path | None, episodes: Sequence[int] | None, video_backend: str
+    ) -> None:
+        self.repo_id = repo_id
+        self.root = find_root(repo_id, root)
+        info = read_info(self.root)
+        self.fps = info["fps"]
+        self.layout = ObservationLayout.of(info["features"])
+        self.episodes = _checked_episodes(episodes, info["total_episodes"], self.root)
+        action = info["features"][ACTION]
+        self.action_names = dimension_names(action) or [f"action_{d}" for d in range(action["shape"][0])]
+        self.hold_reason = _why_not_hold(info["features"])
+        self.statistics, self.statistics_sha256 = self._read_statistics()
+        texts = [key for key, feature in info["features"].items() if feature["dtype"] == "string"]
+        if texts:
+            logger.warning("Text columns reach no policy and are not replayed: %s", ", ".join(texts))
+        # All frames as uint8, as LeRobot's training reads them.
+        self._dataset = LeRobotDataset(
+            repo_id,
+            root=self.root,
+            episodes=sorted(self.episodes),
+            video_backend=video_backend,
+            return_uint8=True,
+        )
+
+    def length(self, episode: int) -> int:
+        """The number of frames of an episode."""
+        return int(self._dataset.meta.episodes[episode]["length"])
+
+    def episode(self, episode: int) -> RecordedEpisode:
+        """The columns of one episode.
+
+        Raises:
+            ZooError: A recorded action is not finite.
+        """
+        first = int(self._dataset.meta.episodes[episode]["dataset_from_index"])
+        position = self._dataset.absolute_to_relative_idx[first]
+        columns = [ACTION, "task_index", "timestamp"] + ([] if self.hold_reason else [OBS_STATE])
+        rows = self._dataset.hf_dataset.with_format("numpy", columns=columns)[
+            position : position + self.length(episode)
+        ]
+        action_TA = np.stack(rows[ACTION]).reshape(-1, len(self.action_names))
+        if not np.isfinite(action_TA).all():
+            frame, dimension = np.argwhere(~np.isfinite(action_TA))[0]
+            raise ZooError(
+                f"{self.root}: a recorded action is not finite",
+                got=f"{action_TA[frame, dimension]} for '{self.action_names[dimension]}' "
+                f"in episode {episode}, frame {frame}",
+                do="repair the dataset, or leave this episode out of --env.episodes",
+            )
+        return RecordedEpisode(
+            index=episode,
+            first=position,
+            task_T=[str(self._dataset.meta.tasks.iloc[task].name) for task in rows["task_index"]],
+            timestamp_T=np.asarray(rows["timestamp"]),
+            action_TA=action_TA,
+            hold_TA=None if self.hold_reason else np.stack(rows[OBS_STATE]).reshape(action_TA.shape),
+        )
+
+    def observation(self, episode: RecordedEpisode, frame: int) -> dict[str, Any]:
+        """The raw observation of one frame (see `observations`)."""
+        return self.layout.raw(self._dataset[episode.first + frame])
+
+    def _read_statistics(self) -> tuple[dict[str, list[float]], str]:
+        path = self.root / "meta/stats.json"
+        try:
+            content = path.read_bytes()
+            statistics = {name: list(json.loads(content)[ACTION][name]) for name in ("min", "max", "mean")}
+            valid = all(
+                len(values) == len(self.action_names) and np.isfinite(values).all()
+                for values in statistics.values()
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ZooError(
+                f"{path} gives no statistics of the actions", got=repr(error), do=self._restat()
+            ) from None
+        if not valid:
+            raise ZooError(
+                f"{path} does not fit the dataset's actions",
+                got=statistics,
+                expected=f"{len(self.action_names)} finite values each",
+                do=self._restat(),
+            )
+        return statistics, hashlib.sha256(content).hexdigest()
+
+    def _restat(self) -> str:
+        return (
+            f"lerobot-edit-dataset --repo_id={self.repo_id} --root={self.root} "
+            "--operation.type=recompute_stats"
+        )
+
+
+def _checked_episodes(chosen: Sequence[int] | None, total: int, root: Path) -> list[int]:
+    if chosen is None:
+        chosen = range(total)
+    wrong = [episode for episode in chosen if not 0 <= episode < total]
+    if wrong or not chosen or len(set(chosen)) != len(chosen):
+        what = "does not exist" if wrong else "is named twice" if chosen else "must be named"
+        raise ZooError(
+            f"an episode {what} for the replay of {root}",
+            got=wrong or list(chosen),
+            expected=f"different episodes from 0 to {total - 1}",
+            do="correct --env.episodes",
+        )
+    return list(chosen)
+
+
+def _why_not_hold(features: dict[str, dict]) -> str | None:
+    """Why 'stay where you are' is no baseline: the state must be in the units of the action."""
+    if OBS_STATE not in features:
+        return f"the dataset has no {OBS_STATE}"
+    state_names, action_names = dimension_names(features[OBS_STATE]), dimension_names(features[ACTION])
+    if state_names is None or action_names is None or len(features[OBS_STATE]["shape"]) != 1:
+        return "the dataset does not name the dimensions of state and action"
+    if state_names != action_names:
+        return "the dimensions of state and action have different names"
+    return None

@@ -1,0 +1,120 @@
+"""The tables that a terminal and the report share: a policy beside the baselines, several evaluations."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lerobot_plugins.evaluation.metrics import Metrics
+
+Cell = str | float | int | None
+
+# (heading, block, units, number) of each column of errors.
+ERROR_COLUMNS = (
+    ("mae", "executed", "raw", "mae"),
+    ("mse", "executed", "raw", "mse"),
+    ("l2", "executed", "raw", "l2"),
+    ("mae norm", "executed", "normalized", "mae"),
+    ("mse norm", "executed", "normalized", "mse"),
+    ("chunk mae norm", "chunk", "normalized", "mae"),
+    ("chunk mse norm", "chunk", "normalized", "mse"),
+)
+
+
+def number(value: Cell, digits: int = 4) -> str:
+    """A number with so many significant digits; a dash for what is not known."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage."""
+    return "–" if value is None or value != value else f"{100 * value:.1f} %"
+
+
+def beside_baselines(metrics: Metrics) -> list[tuple[str, list[float | None]]]:
+    """Rows of the summary table: name and one error per column of `ERROR_COLUMNS`."""
+    blocks = {"policy": metrics} | (metrics["baselines"] or {})
+    return [
+        (name.replace("_", " "), [_lookup(scored, *path) for _, *path in ERROR_COLUMNS])
+        for name, scored in blocks.items()
+    ]
+
+
+def facts(metrics: Metrics) -> list[tuple[str, str]]:
+    """What else one line each says about an evaluation."""
+    counts, dataset = metrics["counts"], metrics["dataset"]
+    lines = [
+        ("dataset", f"{dataset['repo_id']}, {dataset['fps']:g} fps"),
+        ("episodes", f"{counts['episodes']} of {counts['episodes_chosen']}, {counts['frames']} frames"),
+    ]
+    if counts["chunks"]:
+        lines.append(("chunks", f"{counts['chunks']} of {counts['horizon']} steps"))
+    if metrics["executed"]:
+        score = metrics["lerobot_eval"]
+        lines.append(("avg_sum_reward", number(score["avg_sum_reward"])))
+        lines.append(
+            ("pc_success", f"{score['pc_success']:.1f} (normalised mae at most {score['tolerance']:g})")
+        )
+    for name in ("executed", "chunk"):
+        if block := metrics[name]:
+            bins = block["bins"]["256"]
+            text = f"{percent(bins['exact'])} exact, {percent(bins['within_one'])} within one"
+            lines.append((f"{name} bins (256)", text))
+            if block["gripper"]:
+                agreement = percent(block["gripper"]["agreement"])
+                lines.append((f"{name} gripper", f"{agreement} on the recorded side"))
+    return lines
+
+
+def summary(metrics: Metrics) -> str:
+    """The metrics of one evaluation beside the baselines, as text."""
+    header = ["", *(heading for heading, *_ in ERROR_COLUMNS)]
+    rows = [[name, *map(number, values)] for name, values in beside_baselines(metrics)]
+    width = max(len(label) for label, _ in facts(metrics)) + 2
+    lines = [f"{label + ':':<{width}}{text}" for label, text in facts(metrics)]
+    return "\n".join([*lines, "", text_table(header, rows)])
+
+
+def comparison(named: Sequence[tuple[str, Metrics]]) -> str:
+    """Several evaluations, one per row, as text."""
+    header = ["report", "episodes", "frames", *(heading for heading, *_ in ERROR_COLUMNS)]
+    header += ["gripper", "pc_success", "best baseline (mae norm)"]
+    rows = []
+    for name, metrics in named:
+        (_, errors), *baselines = beside_baselines(metrics)
+        counts, score, executed = metrics["counts"], metrics["lerobot_eval"], metrics["executed"]
+        gripper = executed["gripper"] if executed else None
+        position = [heading for heading, *_ in ERROR_COLUMNS].index("mae norm")
+        best = min(
+            ((values[position], baseline) for baseline, values in baselines if values[position] is not None),
+            default=(None, "–"),
+        )
+        rows.append(
+            [
+                name,
+                f"{counts['episodes']}/{counts['episodes_chosen']}",
+                str(counts["frames"]),
+                *map(number, errors),
+                percent(gripper["agreement"]) if gripper else "–",
+                number(score["pc_success"]) if score else "–",
+                f"{best[1]} {number(best[0])}",
+            ]
+        )
+    return text_table(header, rows)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text: the first left-aligned, the others right-aligned."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
+        return "  ".join([f"{cells[0]:<{widths[0]}}", *padded[1:]]).rstrip()
+
+    return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])
+
+
+def _lookup(metrics: Any, *path: str) -> float | None:
+    for key in path:
+        metrics = metrics and metrics[key]
+    return metrics
