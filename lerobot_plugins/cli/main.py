@@ -37,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             modules[name] = importlib.import_module(module_name)
             modules[name].add_arguments(subparser)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    arguments = parser.parse_args(argv)
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not getattr(arguments, "takes_host_options", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.host_options = rest  # options in LeRobot's own spelling, such as --policy.type=...
     try:
         return int(modules[arguments.command].run(arguments))
     except ZooError as error:

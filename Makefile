@@ -1,0 +1,51 @@
+# Each target sets up what it needs. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM := false
+# Idle OpenMP threads must not spin: on a shared machine that slows a training step by a factor of 50.
+export OMP_WAIT_POLICY := passive
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full lint format bench libero clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv with the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
+	  { echo "Python 3.12 or newer is needed; set PYTHON=... or install what .python-version names"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: setup  ## sample episodes -> dataset -> training -> open-loop evaluation -> report, in minutes on a CPU
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
+
+test: setup  ## the tests, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest
+
+test-full: setup  ## also the long ones
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout=1800
+
+lint: setup  ## ruff, types, the import rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## let ruff rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## measured speed beside named peers, JSON on the last line of each
+	$(BIN)/python benchmarks/tfrecord.py
+	$(BIN)/python benchmarks/conversion.py
+
+clean:  ## remove what the targets made, environments included
+	rm -rf outputs build dist .venv .venv-libero .cache *.egg-info
