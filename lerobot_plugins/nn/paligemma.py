@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, PaliGemmaConfig, PaliGemmaModel
 from transformers.initialization import no_init_weights
 
@@ -137,30 +138,36 @@ def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None =
     """Pretrained weights from a hub id or a folder; in the file's own dtype, every tensor accounted for.
 
     Raises:
-        ZooError: The source cannot be reached, or does not hold exactly this network.
+        ZooError: The source cannot be reached, or does not hold exactly this network, or not only finite
+            numbers.
     """
     logger.info("loading PaliGemma weights from %s", source)
+    config = _config(geometry)
     with _explained(source):
         model, info = PaliGemmaModel.from_pretrained(
             source,
-            config=_config(geometry),
+            config=config,
             revision=revision,
             dtype="auto",
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below, with the names
             attn_implementation="sdpa",
         )
     problems = {
         "missing": set(info["missing_keys"]),
-        "mis-shaped": {str(key) for key in info["mismatched_keys"]},
+        "mis-shaped": {
+            f"{name} ({tuple(stored)}, {tuple(own)})" for name, stored, own in info["mismatched_keys"]
+        },
         # The language head is not part of this network.
         "unexpected": {key for key in info["unexpected_keys"] if "lm_head" not in key},
+        "not finite": {name for name, value in model.named_parameters() if not value.isfinite().all()},
     }
     found = "; ".join(f"{kind}: {first_names(names)}" for kind, names in problems.items() if names)
     if found:
         raise ZooError(
             f"{source} does not hold the weights of this PaliGemma",
             got=found,
-            expected="every tensor of the network, no other, all of the right shape",
+            expected="every tensor of the network, no other, all of the right shape, all finite",
             do="download the checkpoint again, or set --policy.init_from to one that fits",
         )
     return model
@@ -170,7 +177,8 @@ def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None =
 def _explained(source: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    # transformers raises ValueError for a config.json without a model type.
+    except (OSError, ValueError, SafetensorError) as error:
         raise ZooError(
             f"cannot read PaliGemma from {source}",
             got=str(error).strip().splitlines()[0],
