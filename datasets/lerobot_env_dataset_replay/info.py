@@ -63,10 +63,14 @@ def read_info(root: Path) -> dict[str, Any]:
 
 def dimension_names(feature: dict[str, Any]) -> list[str] | None:
     """One name per dimension of a one-dimensional feature; None where the dataset gives none."""
-    names = feature.get("names")
+    names = _flat(feature.get("names"))
+    return names if len(names) == len(set(names)) == feature["shape"][0] else None
+
+
+def _flat(names: Any) -> list[str]:
+    # Datasets in the wild group names: {"motors": ["shoulder", ...]} or [["shoulder", ...]].
     if isinstance(names, dict):
-        # Older datasets group names: {"motors": ["shoulder", ...]}.
-        names = [name for group in names.values() if isinstance(group, list) for name in group]
-    if not isinstance(names, list) or not len(names) == len(set(map(str, names))) == feature["shape"][0]:
-        return None
-    return [str(name) for name in names]
+        names = list(names.values())
+    if isinstance(names, list):
+        return [name for group in names for name in _flat(group)]
+    return [] if names is None else [str(names)]

@@ -119,9 +119,10 @@ class RestoreObservations(ObservationProcessorStep):
 
 def to_uint8(image_CHW: torch.Tensor) -> np.ndarray:
     """A dataset's image, uint8 or k/255 as float32, as (H, W, C) uint8; exact."""
-    if image_CHW.dtype != torch.uint8:
-        image_CHW = (image_CHW * 255).round().to(torch.uint8)
-    return image_CHW.permute(1, 2, 0).contiguous().numpy()
+    pixels_CHW = image_CHW.numpy()
+    if pixels_CHW.dtype != np.uint8:
+        pixels_CHW = np.rint(pixels_CHW * 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0))
 
 
 def _is_rgb(feature: dict[str, Any]) -> bool:

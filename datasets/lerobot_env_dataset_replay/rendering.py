@@ -16,8 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 from lerobot_env_dataset_replay.recording import RecordedEpisode
 from lerobot_plugins.evaluation.episodes import Run
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 SCALE = 2
-CAMERA_HEIGHT, MIN_WIDTH, HEADER, STRIP_HEIGHT, GAP = 256, 512, 24, 44, 6
+CAMERA_HEIGHT, MIN_WIDTH, MIN_CELL, HEADER, LABEL, STRIP_HEIGHT, GAP = 256, 512, 160, 24, 14, 34, 6
 
 PAPER, FRAME, TEXT, FAINT = (255, 255, 255), (222, 222, 222), (40, 40, 40), (205, 205, 205)
 RECORDED, PREDICTED, CHUNK = (70, 70, 70), (213, 94, 0), (0, 114, 178)
@@ -67,31 +69,27 @@ class EpisodeCanvas:
 
     def _lay_out(self, width: int) -> None:
         """Place the strips and draw what does not change."""
-        dims = len(self._run.action_names)
-        columns = 1 if dims <= 3 else 2 if dims <= 16 else 4
-        rows = -(-dims // columns)
+        names = self._run.action_names
+        columns = 1 if len(names) <= 3 else 2 if len(names) <= 16 else 4
+        rows = -(-len(names) // columns)
+        width = max(width, columns * MIN_CELL)
         self._width = width + width % 2
-        cell = (self._width - GAP * (columns + 1)) // columns
-        height = rows * (STRIP_HEIGHT + GAP) + GAP
+        cell, row_height = (self._width - GAP * (columns + 1)) // columns, LABEL + STRIP_HEIGHT + GAP
+        height = rows * row_height + GAP
         self._strips = Image.new("RGB", (self._width * SCALE, (height + height % 2) * SCALE), PAPER)
-        pen = ImageDraw.Draw(self._strips)
+        pen, font = ImageDraw.Draw(self._strips), _font(11 * SCALE)
         # Column by column, so that dimensions that belong together stay below each other.
+        corners = [(GAP + d // rows * (cell + GAP), GAP + d % rows * row_height) for d in range(len(names))]
         self._box_A = [
-            (
-                SCALE * (GAP + (d // rows) * (cell + GAP)),
-                SCALE * (GAP + (d % rows) * (STRIP_HEIGHT + GAP)),
-                SCALE * cell,
-                SCALE * STRIP_HEIGHT,
-            )
-            for d in range(dims)
+            (x * SCALE, (y + LABEL) * SCALE, cell * SCALE, STRIP_HEIGHT * SCALE) for x, y in corners
         ]
         margin_A = 0.1 * np.maximum(np.subtract(self._run.action_max, self._run.action_min), 1e-3)
         self._low_A = np.asarray(self._run.action_min) - margin_A
         self._high_A = np.asarray(self._run.action_max) + margin_A
         for d, (x, y, box_width, box_height) in enumerate(self._box_A):
+            pen.text((x, y - LABEL * SCALE), _fitted(names[d], font, box_width), font=font, fill=TEXT)
             pen.rectangle((x, y, x + box_width, y + box_height), outline=FRAME, width=SCALE)
-            self._line(pen, d, 0, self._recorded.action_TA, FAINT, 1)
-            pen.text((x + 6, y + 2), self._run.action_names[d], font=_font(11 * SCALE), fill=TEXT)
+            self._line(pen, d, 0, self._recorded.action_TA, FAINT, 2)
 
     def _extend(self, executed: int, predicted_TA: np.ndarray) -> None:
         """Add the segments of the frames executed since the last picture."""
@@ -129,19 +127,14 @@ class EpisodeCanvas:
             pen.line(points.ravel().tolist(), fill=color, width=width, joint="curve")
 
     def _write_header(self, picture: Image.Image, frame: int) -> None:
-        pen = ImageDraw.Draw(picture)
-        place = f"episode {self._recorded.index}   {frame + 1}/{len(self._recorded)}"
-        pen.text((GAP, 4), place, font=_font(12), fill=TEXT)
-        x = float(self._width - GAP)
+        pen, font = ImageDraw.Draw(picture), _font(12)
+        right = float(self._width - GAP)
         for label, color in (("chunk", CHUNK), ("predicted", PREDICTED), ("recorded", RECORDED)):
-            x -= _font(12).getlength(label)
-            pen.text((x, 4), label, font=_font(12), fill=color)
-            x -= 12
-        left = GAP + _font(12).getlength(place) + 14
-        task = self._recorded.task_T[frame]
-        while task and left + _font(12).getlength(task) > x:
-            task = task[:-2].rstrip() + "…" if len(task) > 2 else ""
-        pen.text((left, 4), task, font=_font(12), fill=TEXT)
+            right -= font.getlength(label)
+            pen.text((right, 4), label, font=font, fill=color)
+            right -= 12
+        text = f"{self._recorded.index}: {frame + 1}/{len(self._recorded)}  {self._recorded.task_T[frame]}"
+        pen.text((GAP, 4), _fitted(text, font, right - GAP), font=font, fill=TEXT)
 
 
 def side_by_side(cameras: Sequence[np.ndarray], height: int) -> np.ndarray:
@@ -158,5 +151,14 @@ def _scaled(camera: np.ndarray, height: int) -> np.ndarray:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> Font:
     return ImageFont.load_default(size)
+
+
+@cache
+def _fitted(text: str, font: Font, width: float) -> str:
+    """The text, or as much of its beginning as fits."""
+    if font.getlength(text) <= width:
+        return text
+    length = next((n for n in range(len(text), 0, -1) if font.getlength(text[:n] + "…") <= width), 0)
+    return text[:length].rstrip() + "…"

@@ -16,8 +16,12 @@ from lerobot_plugins.evaluation.episodes import Episode, Run
 from lerobot_plugins.evaluation.metrics import Metrics
 
 # Okabe and Ito's palette: distinct for colour-blind readers and in print.
-RECORDED, PREDICTED, CHUNK, SECOND, THIRD = "#4d4d4d", "#d55e00", "#0072b2", "#009e73", "#cc79a7"
-BASELINE_STYLES = {"hold": (THIRD, ":"), "repeat_previous": (SECOND, "--"), "dataset_mean": ("#999999", "-.")}
+RECORDED, EXECUTED, CHUNK = "#b5b5b5", "#d55e00", "#0072b2"
+BASELINE_STYLES = {
+    "hold": ("#cc79a7", ":"),
+    "repeat_previous": ("#009e73", "--"),
+    "dataset_mean": ("#999999", "-."),
+}
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -36,6 +40,8 @@ STYLE = {
     "ytick.major.width": 0.6,
     "svg.hashsalt": "lerobot_plugins",
 }
+# The width of the report's text, in inches at 96 dots.
+WIDTH = 10.2
 # Chunks drawn per episode: enough to see how they bend, few enough to tell them apart.
 DRAWN_CHUNKS = 12
 
@@ -70,32 +76,32 @@ def horizon(metrics: Metrics) -> Figure:
     marker = "." if len(chunk["per_horizon"]) < 30 else ""
     _plot_steps(axes, chunk["per_horizon"], color=CHUNK, label="policy", marker=marker)
     axes.set(xlabel="steps ahead", ylabel="MAE (normalised)", ylim=(0, None))
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=4)
     return figure
 
 
 def dimensions(metrics: Metrics) -> Figure:
     """Normalised MAE of each action dimension, executed and in chunks."""
     names = [dim["name"] for dim in metrics["executed"]["per_dim"]]
-    figure = Figure(figsize=(4.4, max(2.6, 0.6 + 0.24 * len(names))), layout="constrained")
+    figure = Figure(figsize=(WIDTH / 2 - 0.2, max(2.7, 0.7 + 0.24 * len(names))), layout="constrained")
     axes = figure.subplots()
     blocks = [(name, metrics[name]) for name in ("executed", "chunk") if metrics[name]]
     height = 0.8 / len(blocks)
-    for offset, ((label, block), color) in enumerate(zip(blocks, (PREDICTED, CHUNK), strict=False)):
+    for offset, ((label, block), color) in enumerate(zip(blocks, (EXECUTED, CHUNK), strict=False)):
         errors = [dim["normalized"]["mae"] if dim["normalized"] else np.nan for dim in block["per_dim"]]
         places = np.arange(len(names)) + (offset - (len(blocks) - 1) / 2) * height
         axes.barh(places, errors, height=height * 0.92, color=color, label=label)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="MAE (normalised)", xlim=(0, None), ylim=(len(names) - 0.4, -0.6))
     axes.grid(axis="y", visible=False)
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
 def bins(metrics: Metrics) -> Figure:
     """Share of values in the recorded bin, and at most one bin away, against the number of bins."""
     figure, axes = _single()
-    for name, color in (("executed", PREDICTED), ("chunk", CHUNK)):
+    for name, color in (("executed", EXECUTED), ("chunk", CHUNK)):
         if block := metrics[name]:
             counts = [int(count) for count in block["bins"]]
             for kind, style in (("exact", "-"), ("within_one", "--")):
@@ -106,7 +112,7 @@ def bins(metrics: Metrics) -> Figure:
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()
     axes.set(xlabel="bins over the dataset's range", ylabel="accuracy (%)", ylim=(0, 103))
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
@@ -115,16 +121,19 @@ def trajectory(run: Run, episode: Episode) -> Figure:
     dims = len(run.action_names)
     columns = 2 if dims <= 8 else 3 if dims <= 24 else 4
     rows = -(-dims // columns)
-    figure = Figure(figsize=(9, 0.4 + 1.15 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.4 + 1.2 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
     for d, axes in enumerate(grid.T.flat):
-        if d < dims:
-            _plot_dimension(axes, episode, d)
-            axes.set_title(run.action_names[d], pad=2)
-        else:
+        if d >= dims:
             axes.set_axis_off()
-    for axes in grid[-1]:
-        axes.set_xlabel("time (s)")
+            continue
+        _plot_dimension(axes, episode, d)
+        axes.set_title(run.action_names[d], pad=2)
+        if d % rows == rows - 1 or d == dims - 1:
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("time (s)")
+            # Above an empty place its labels have room; counting them would spread the rows unevenly.
+            axes.xaxis.set_in_layout(d % rows == rows - 1)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3)
     return figure
@@ -148,7 +157,7 @@ def overview(run: Run, episodes: Sequence[Episode]) -> Figure:
 
 
 def _single() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.4, 2.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH / 2 - 0.2, 2.9), layout="constrained")
     return figure, figure.subplots()
 
 
@@ -162,7 +171,7 @@ def _plot_steps(axes: Axes, per_horizon: list[Metrics], **style: str) -> None:
 
 def _plot_dimension(axes: Axes, episode: Episode, d: int) -> None:
     time_T = episode.timestamp_T
-    axes.plot(time_T, episode.recorded_TA[:, d], color=RECORDED, label="recorded")
+    axes.plot(time_T, episode.recorded_TA[:, d], color=RECORDED, lw=2.6, label="recorded")
     every = max(1, -(-len(episode.chunk_CHA) // DRAWN_CHUNKS))
     label = "predicted chunks"
     for start, chunk_HA in zip(episode.chunk_start_C[::every], episode.chunk_CHA[::every], strict=True):
@@ -171,4 +180,4 @@ def _plot_dimension(axes: Axes, episode: Episode, d: int) -> None:
         axes.plot(ahead_T, ahead_H, color=CHUNK, lw=0.9, alpha=0.7, label=label)
         axes.plot(time_T[start], chunk_HA[0, d], ".", color=CHUNK, markersize=3)
         label = "_nolegend_"
-    axes.plot(time_T, episode.predicted_TA[:, d], color=PREDICTED, lw=1, label="executed")
+    axes.plot(time_T, episode.predicted_TA[:, d], color=EXECUTED, lw=1, label="executed")

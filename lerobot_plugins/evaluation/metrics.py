@@ -29,6 +29,8 @@ def compute(run: Run, episodes: list[Episode]) -> Metrics:
     NaN stands for "not known" and becomes null in the file. A number that a non-finite prediction enters is
     not known; numbers of other episodes, dimensions and steps stay.
     """
+    # Sums in floating point depend on their order; the order of play must not show.
+    episodes = sorted(episodes, key=lambda episode: episode.index)
     complete = len(episodes) == len(run.episodes)
     metrics: Metrics = {
         "schema_version": SCHEMA_VERSION,
@@ -110,7 +112,7 @@ def _per_dim(run: Run, predicted_NA: np.ndarray, recorded_NA: np.ndarray) -> lis
 
 
 def _per_group(run: Run, frames: Frames, rows: Rows, label: str, group_N: np.ndarray) -> list[Metrics]:
-    # In order of first appearance, which is the order of play.
+    # In order of first appearance.
     names, first = np.unique(group_N, return_index=True)
     groups = []
     for name in names[np.argsort(first)]:

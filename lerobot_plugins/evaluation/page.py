@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 CSS = """
-:root { --ink: #1d1d1f; --soft: #6b6b70; --rule: #d9d9de; --accent: #0072b2; --warn: #b34700; }
+:root { --ink: #1d1d1f; --soft: #6b6b70; --rule: #d9d9de; --warn: #b34700; }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: var(--ink);
-       background: #fff; max-width: 1040px; margin: 0 auto; padding: 40px 28px 64px; }
+       background: #fff; counter-reset: figure; max-width: 1040px; margin: 0 auto; padding: 40px 28px 64px; }
 h1 { font-size: 27px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -0.01em; }
 h2 { font-size: 18px; margin: 40px 0 10px; padding-top: 10px; border-top: 1px solid var(--rule); }
 p { margin: 8px 0; max-width: 76ch; }
@@ -39,6 +39,7 @@ td.best { font-weight: 700; }
 figure { margin: 16px 0; }
 figure img { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: 13px; margin-top: 4px; }
+figcaption::before { counter-increment: figure; content: "Figure " counter(figure) ". "; color: var(--ink); }
 .pair { display: flex; flex-wrap: wrap; gap: 8px 24px; } .pair > * { flex: 1 1 420px; min-width: 0; }
 code, pre { font: 12.5px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 pre { background: #f6f6f8; border-radius: 6px; padding: 10px 14px; white-space: pre-wrap;

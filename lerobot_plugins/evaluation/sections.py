@@ -42,7 +42,7 @@ def _body(run: Run, episodes: Sequence[Episode], metrics: Metrics) -> Iterable[s
     else:
         yield page.cards(_headlines(metrics))
         yield page.section("Beside the baselines", _summary_table(metrics), page.paragraph(ABOUT))
-        yield page.section("Where the error is", _error_figures(metrics), _dimension_table(metrics))
+        yield page.section("Where the error is", _error_figures(metrics), _dimensions(metrics))
         yield page.section("Trajectories", *_trajectories(run, episodes))
         yield page.section(
             "Tasks and episodes",
@@ -95,33 +95,28 @@ def _error_figures(metrics: Metrics) -> str:
         drawn.append(page.figure(figures.to_svg(figures.horizon(metrics)), caption))
     caption = "Values that fall into the recorded bin (solid) or at most one beside it (dashed)."
     drawn.append(page.figure(figures.to_svg(figures.bins(metrics)), caption))
-    drawn.append(page.figure(figures.to_svg(figures.dimensions(metrics)), "Error of each action dimension."))
     return page.pair(*drawn)
 
 
-def _dimension_table(metrics: Metrics) -> str:
-    grippers = {
-        dim["name"]: dim["agreement"] for dim in (metrics["executed"]["gripper"] or {}).get("per_dim", ())
-    }
-    rows = []
-    for dim in metrics["executed"]["per_dim"]:
-        raw, normalized = dim["raw"], dim["normalized"]
-        rows.append(
-            [
-                dim["name"],
-                *(number(raw[key]) for key in ("mae", "mse", "max_abs")),
-                *(number(normalized[key]) if normalized else "constant" for key in ("mae", "mse")),
-                percent(grippers[dim["name"]]) if dim["name"] in grippers else "",
-            ]
-        )
-    columns = 7 if grippers else 6
-    return page.table(
-        ["dimension", "MAE", "MSE", "largest", "MAE", "MSE", "agreement"][:columns],
+def _dimensions(metrics: Metrics) -> str:
+    executed = metrics["executed"]
+    agreement = {dim["name"]: dim["agreement"] for dim in (executed["gripper"] or {"per_dim": []})["per_dim"]}
+    rows = [
+        [
+            dim["name"],
+            *(number(dim["raw"][key], 3) for key in ("mae", "max_abs")),
+            number(dim["normalized"]["mae"], 3) if dim["normalized"] else "constant",
+            percent(agreement[dim["name"]]) if dim["name"] in agreement else "",
+        ]
+        for dim in executed["per_dim"]
+    ]
+    columns = 5 if agreement else 4
+    table = page.table(
+        ["executed", "MAE raw", "largest raw", "MAE norm.", "gripper"][:columns],
         [row[:columns] for row in rows],
-        groups=[("", 1), ("executed, raw units", 3), ("executed, normalised", 2), ("gripper", 1)][
-            : columns - 3
-        ],
     )
+    figure = page.figure(figures.to_svg(figures.dimensions(metrics)), "Error of each action dimension.")
+    return page.pair(figure, table)
 
 
 def _trajectories(run: Run, episodes: Sequence[Episode]) -> Iterable[str]:
