@@ -1,0 +1,38 @@
+"""One environment for all tests: no network, temporary caches, two threads, plugins registered."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before torch, LeRobot and huggingface_hub are imported: they read these once.
+_CACHES = tempfile.TemporaryDirectory(prefix="lerobot-plugins-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = f"{_CACHES.name}/huggingface"
+os.environ["HF_LEROBOT_HOME"] = f"{_CACHES.name}/lerobot"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Idle OpenMP threads must not spin: on a shared machine that slows a training step by a factor of 50.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ["OMP_NUM_THREADS"] = "2"
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+import lerobot_policy_zoo  # noqa: E402, F401  registers every plugin with LeRobot
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """Root of the source tree."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy dataset that tests read and never write."""
+    from toy_data import write_toy_dataset
+
+    root = tmp_path_factory.mktemp("toy") / "dataset"
+    write_toy_dataset(root)
+    return root
