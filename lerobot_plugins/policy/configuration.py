@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from lerobot.configs import FeatureType, NormalizationMode, PreTrainedConfig
+from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
@@ -10,6 +11,7 @@ from lerobot_plugins.errors import ZooError
 STATS_SOURCES = ("dataset", "checkpoint", "file")
 NORMALIZATIONS = ("min_max", "quantile", "mean_std", "identity")
 RESIZE_MODES = ("stretch", "pad")
+TOKENIZER_PADDINGS = ("longest", "max_length")
 DTYPES = ("float32", "bfloat16")
 
 
@@ -42,6 +44,7 @@ class ZooPolicyConfig(PreTrainedConfig):
         state_normalization: `min_max` or `quantile` (q01, q99) to [-1, 1], `mean_std`, or `identity`.
         action_normalization: Likewise for the action.
         eval_seed: Seed of evaluation losses and of sampled actions.
+        rtc_config: Real-time chunking of lerobot-rollout; None is off.
         trained_steps: Optimizer steps so far; advanced by the training loop and stored with the checkpoint.
             It keys the randomness of training, also where only an adapter's weights are saved.
     """
@@ -68,6 +71,7 @@ class ZooPolicyConfig(PreTrainedConfig):
     state_normalization: str = "min_max"
     action_normalization: str = "min_max"
     eval_seed: int = 0
+    rtc_config: RTCConfig | None = None
     trained_steps: int = 0
 
     # LeRobot's own normaliser stays in the pipelines, switched off: on --policy.path the host overwrites its
@@ -81,12 +85,19 @@ class ZooPolicyConfig(PreTrainedConfig):
         self.dtype = self.dtype.removeprefix("torch.")
         self._one_of("dtype", DTYPES)
         self._one_of("image_resize", RESIZE_MODES)
+        self._one_of("tokenizer_padding", TOKENIZER_PADDINGS)
         self._one_of("stats_source", STATS_SOURCES)
         self._one_of("state_normalization", NORMALIZATIONS)
         self._one_of("action_normalization", NORMALIZATIONS)
         for name in ("chunk_size", "n_action_steps", "n_obs_steps", "num_inference_steps"):
             if getattr(self, name) < 1:
                 raise ZooError(f"{name} must be at least 1", got=getattr(self, name))
+        if self.prompt_max_len < 3:
+            raise ZooError(
+                "prompt_max_len has no room for a prompt",
+                got=self.prompt_max_len,
+                expected="at least 3: BOS, one token, newline",
+            )
         if self.n_action_steps > self.chunk_size:
             raise ZooError(
                 "a chunk cannot be shorter than the steps executed from it",

@@ -6,9 +6,9 @@ from typing import Any
 from lerobot.configs import PreTrainedConfig
 from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
-from lerobot.policies.rtc.configuration_rtc import RTCConfig
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.nn.flow_matching import NOISE_DISTRIBUTIONS, TIME_DISTRIBUTIONS
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
 
 # action_expert_variant -> width, depth, attention heads of the DiT head
@@ -87,17 +87,13 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
     optimizer_grad_clip_norm: float = 1.0
     scheduler_warmup_steps: int = 500
 
-    rtc_config: RTCConfig | None = None
     drop_n_last_frames: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.action_expert_variant not in HEADS:
-            raise ZooError(
-                "unknown action_expert_variant",
-                got=self.action_expert_variant,
-                expected=" or ".join(HEADS),
-            )
+        self._one_of("action_expert_variant", tuple(HEADS))
+        self._one_of("time_sampling", TIME_DISTRIBUTIONS)
+        self._one_of("noise_distribution", NOISE_DISTRIBUTIONS)
         width, _, heads = self.head_geometry
         if width % heads:
             raise ZooError(
