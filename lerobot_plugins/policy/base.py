@@ -72,7 +72,7 @@ class ZooPolicy(PreTrainedPolicy):
         self.seed = run_seed()
         self.queues = ActionQueues()
         self.chunks_since_reset = 0
-        self.rtc_processor: RTCProcessor | None = None
+        self.init_rtc_processor()
 
     # What a policy writes itself.
 
@@ -156,8 +156,10 @@ class ZooPolicy(PreTrainedPolicy):
         size = batch_size(batch)
         rows = self.queues.dry_rows(size)
         if rows:
-            part = batch if len(rows) == size else select_rows(batch, rows, size)
-            chunk_RHA = self.predict_action_chunk(part, noise=noise)
+            if len(rows) < size:
+                batch = select_rows(batch, rows, size)
+                noise = None if noise is None else noise[rows]
+            chunk_RHA = self.predict_action_chunk(batch, noise=noise)
             trace.publish_chunk(chunk_RHA, rows)
             for row, chunk_HA in zip(rows, chunk_RHA, strict=True):
                 self.queues.push(row, chunk_HA[: self.config.n_action_steps])
@@ -179,9 +181,9 @@ class ZooPolicy(PreTrainedPolicy):
         return True
 
     def init_rtc_processor(self) -> None:
-        """(Re-)create LeRobot's guidance from `config.rtc_config`; called by the host once that is set."""
+        """(Re-)create LeRobot's guidance from `config.rtc_config`; the host calls it after setting that."""
         rtc_config = self.config.rtc_config
-        self.rtc_processor = RTCProcessor(rtc_config) if rtc_config is not None else None
+        self.rtc_processor: RTCProcessor | None = RTCProcessor(rtc_config) if rtc_config is not None else None
 
     @property
     def rtc_enabled(self) -> bool:
