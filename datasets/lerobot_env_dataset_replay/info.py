@@ -39,8 +39,10 @@ def read_info(root: Path) -> dict[str, Any]:
     path = root / INFO
     try:
         info = json.loads(path.read_text())
-        version, features = info["codebase_version"], info["features"]
-    except (ValueError, KeyError, TypeError) as error:
+        version, features = str(info["codebase_version"]), info["features"]
+        for feature in features.values():
+            feature["shape"] = tuple(feature["shape"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ZooError(f"{path} is damaged", got=repr(error)) from None
     if not version.startswith("v3."):
         raise ZooError(
@@ -50,8 +52,6 @@ def read_info(root: Path) -> dict[str, Any]:
             do=f"python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=... --root={root} "
             "--push-to-hub=false",
         )
-    for feature in features.values():
-        feature["shape"] = tuple(feature["shape"])
     if len(features.get(ACTION, {}).get("shape", ())) != 1:
         raise ZooError(
             f"{path}: open-loop evaluation compares one-dimensional actions",

@@ -131,7 +131,6 @@ def _claim(report_dir: Path | None, run: Run) -> Path:
     home = (report_dir or _default_folder(run.repo_id)).resolve()
     if home not in _used:
         _used.add(home)
-        _check_replaceable(home)
         episodes.clear(home)
         return home
     taken = [int(m[1]) for path in home.glob("eval_*") if (m := re.fullmatch(r"eval_(\d+)", path.name))]
