@@ -231,6 +231,13 @@ class PromptTokenizerStep(ProcessorStep):
         return {TOKENIZER_FILE: torch.from_numpy(np.frombuffer(self._content, dtype=np.uint8).copy())}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        if TOKENIZER_FILE not in state:
+            raise ZooError(
+                "the checkpoint's prompt step has lost its tokenizer",
+                got=f"a state with {', '.join(sorted(state)) or 'nothing'}",
+                expected=TOKENIZER_FILE,
+                do="copy the checkpoint again",
+            )
         self._content = state[TOKENIZER_FILE].numpy().tobytes()
 
     def transform_features(self, features: Any) -> Any:
