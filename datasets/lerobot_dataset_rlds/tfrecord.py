@@ -8,13 +8,14 @@ all little endian. A shard is opened by walking its headers only, so episodes ca
 order; the data's checksum is verified whenever a record is read.
 """
 
+import hashlib
 import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import google_crc32c
 import numpy as np
@@ -76,6 +77,23 @@ class TFRecordShard:
         (stored,) = _FOOTER.unpack_from(self._bytes, start + record.length)
         _check(stored, data, f"{self._where(record.index, record.offset)}: its data is damaged")
         return data.data
+
+    def checksums_sha256(self) -> str:
+        """A digest of the stored headers and checksums: it stands for the content but reads little of it."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            start, end = record.offset + _HEADER.size, record.offset + _HEADER.size + record.length
+            digest.update(self._bytes[record.offset : start])
+            digest.update(self._bytes[end : end + _FOOTER.size])
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process maps the file itself.
+        return {name: value for name, value in self.__dict__.items() if name != "_bytes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._bytes = _map(self.path)
 
     def _walk_headers(self) -> Iterator[Record]:
         offset, size = 0, len(self._bytes)

@@ -1,0 +1,75 @@
+"""The arguments that every `lerobot-plugins convert` command shares, and what they do."""
+
+import argparse
+import logging
+import os
+import re
+from pathlib import Path
+
+from lerobot_plugins.conversion.source import EpisodeSource
+from lerobot_plugins.errors import ZooError
+
+logger = logging.getLogger(__name__)
+
+
+def add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them to a bridge's parser."""
+    parser.add_argument(
+        "--repo-id", required=True, metavar="USER/NAME", help="the dataset's name, e.g. local/x"
+    )
+    parser.add_argument(
+        "--root", type=Path, help="the folder to write (default: LeRobot's own for the repo id)"
+    )
+    parser.add_argument(
+        "--images",
+        choices=("video", "jpeg"),
+        default="video",
+        help="encode AV1 videos, or keep the source's JPEG or PNG bytes untouched (default: video)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="worker processes (default: one for each core)",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="stop at a damaged episode, or skip it and list it at the end (default: stop)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be made and write nothing")
+
+
+def run_conversion(source: EpisodeSource, arguments: argparse.Namespace) -> int:
+    """Convert or preview a source; returns the exit status: 1 if episodes were skipped."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments.repo_id) or ".." in arguments.repo_id:
+        raise ZooError("--repo-id names no dataset", got=arguments.repo_id, expected="user/name")
+    if arguments.workers < 1:
+        raise ZooError("--workers must be at least 1", got=arguments.workers)
+    if arguments.dry_run:
+        from lerobot_plugins.conversion.preview import preview
+
+        report = preview(source, images=arguments.images, on_error=arguments.on_error)
+        logger.info("%s", report.text)
+        return int(bool(report.skipped))
+
+    from lerobot_plugins.conversion.writer import write_dataset
+
+    root = arguments.root or _default_root(arguments.repo_id)
+    made = write_dataset(
+        source, root, images=arguments.images, workers=arguments.workers, on_error=arguments.on_error
+    )
+    logger.info("%s: %d episodes, %d frames", made.root, made.episodes, made.frames)
+    for error in made.skipped.values():
+        logger.warning("skipped %s", error)
+    logger.info(
+        "train: lerobot-train --dataset.repo_id=%s --dataset.root=%s ...", arguments.repo_id, made.root
+    )
+    return int(bool(made.skipped))
+
+
+def _default_root(repo_id: str) -> Path:
+    from lerobot.utils.constants import HF_LEROBOT_HOME
+
+    return Path(HF_LEROBOT_HOME) / repo_id

@@ -1,0 +1,149 @@
+"""`--dry-run`: read all episodes, write nothing, and say what would be made.
+
+T frames; D the shape of one frame's value; C channels; V the 256 intensities.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lerobot_plugins.conversion import images as pictures
+from lerobot_plugins.conversion import video
+from lerobot_plugins.conversion.episode import ImageStorage, check
+from lerobot_plugins.conversion.locating import located
+from lerobot_plugins.conversion.source import Episode, EpisodeSource, is_camera
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.statistics.images import histogram, sampled
+
+# Enough frames to guess the size of a video from.
+_ENCODED_FRAMES = 32
+_LISTED_TASKS = 10
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a conversion would make.
+
+    Args:
+        text: The report.
+        skipped: Episodes that cannot be converted, and why.
+    """
+
+    text: str
+    skipped: Mapping[int, ZooError]
+
+
+def preview(source: EpisodeSource, *, images: ImageStorage, on_error: str) -> Preview:
+    """Read all episodes, decoding every eighth picture, and describe the dataset they would make.
+
+    Raises:
+        ZooError: An episode is damaged and `on_error` is `stop`, or no episode is good.
+    """
+    survey = _Survey(source, images)
+    skipped: dict[int, ZooError] = {}
+    for index in tqdm(range(len(source)), desc="reading", unit="episode"):
+        try:
+            with located(f"episode {index} ({source.locate(index)})"):
+                survey.add(source.read(index))
+        except ZooError as error:
+            if on_error == "stop":
+                raise
+            skipped[index] = error
+    if not survey.lengths:
+        raise ZooError("every episode is damaged; the first:\n" + str(skipped[0]))
+    lines = [*survey.describe(), *(f"would skip {error}" for error in skipped.values())]
+    return Preview("\n".join(lines), skipped)
+
+
+class _Survey:
+    """What has been seen of the episodes so far."""
+
+    def __init__(self, source: EpisodeSource, images: ImageStorage) -> None:
+        self.source = source
+        self.images = images
+        self.lengths: list[int] = []
+        self.tasks: Counter[str] = Counter()
+        self.bytes = 0.0
+        self.video_bytes_per_frame = 0.0
+        self.lowest: dict[str, np.ndarray] = {}
+        self.highest: dict[str, np.ndarray] = {}
+        self.histograms: dict[str, np.ndarray] = {}
+
+    def add(self, episode: Episode) -> None:
+        """Look at one episode; a damaged one leaves no trace."""
+        check(episode, self.source.features)
+        histograms = {key: self._histogram(key, episode) for key in episode.images}
+        if self.images == "video" and not self.lengths:
+            self.video_bytes_per_frame = sum(self._encoded_size(key, episode) for key in episode.images)
+        for key, counts_CV in histograms.items():
+            self.histograms[key] = self.histograms.get(key, 0) + counts_CV
+            if self.images == "jpeg":
+                self.bytes += sum(map(len, episode.images[key].encoded))
+        for key, values_TD in episode.columns.items():
+            low_D, high_D = values_TD.min(axis=0), values_TD.max(axis=0)
+            self.lowest[key] = np.minimum(self.lowest.get(key, low_D), low_D)
+            self.highest[key] = np.maximum(self.highest.get(key, high_D), high_D)
+            self.bytes += values_TD.nbytes
+        self.lengths.append(len(episode.tasks))
+        self.tasks.update(set(episode.tasks))
+
+    def describe(self) -> Iterator[str]:
+        """The report, line by line."""
+        frames, fps = sum(self.lengths), self.source.fps
+        size = self.bytes + self.video_bytes_per_frame * frames
+        yield f"episodes    {len(self.lengths)}, of {min(self.lengths)} to {max(self.lengths)} frames"
+        yield f"frames      {frames}, {fps} a second: {frames / fps:.0f} s"
+        yield f"robot type  {self.source.robot_type}"
+        yield f"size        about {size / 1e6:.1f} MB with --images {self.images}"
+        yield f"tasks       {len(self.tasks)}"
+        for task, episodes in self.tasks.most_common(_LISTED_TASKS):
+            yield f"    {episodes} episodes: {task or '(empty text)'}"
+        if len(self.tasks) > _LISTED_TASKS:
+            yield f"    and {len(self.tasks) - _LISTED_TASKS} more"
+        for key, feature in self.source.features.items():
+            if is_camera(feature):
+                yield self._describe_camera(key)
+            else:
+                yield from self._describe_column(key)
+
+    def _describe_camera(self, key: str) -> str:
+        height, width, _ = self.source.features[key]["shape"]
+        present = [np.flatnonzero(counts_V) for counts_V in self.histograms[key]]
+        colour = ", ".join(str(values[0]) for values in present)
+        blank = all(len(values) == 1 for values in present)
+        return f"{key}  {width}x{height} pixels" + (f"  BLANK: every pixel is ({colour})" if blank else "")
+
+    def _describe_column(self, key: str) -> Iterator[str]:
+        feature = self.source.features[key]
+        yield f"{key}  {feature['dtype']} {tuple(feature['shape'])}"
+        low, high = self.lowest[key].reshape(-1), self.highest[key].reshape(-1)
+        names = feature["names"] or [str(place) for place in np.ndindex(*feature["shape"])]
+        for name, lowest, highest in zip(names, low, high, strict=True):
+            span = f"CONSTANT {lowest:g}" if lowest == highest else f"{lowest:g} to {highest:g}"
+            yield f"    {name:<16} {span}"
+
+    def _histogram(self, key: str, episode: Episode) -> np.ndarray:
+        encoded = episode.images[key].encoded
+        return np.sum(
+            [histogram(self._decode(key, episode, frame)) for frame in sampled(len(encoded))], axis=0
+        )
+
+    def _encoded_size(self, key: str, episode: Episode) -> float:
+        """Bytes of a frame of one camera, as video, judged by the beginning of an episode."""
+        frames = range(min(len(episode.tasks), _ENCODED_FRAMES))
+        decoded = (self._decode(key, episode, frame) for frame in frames)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "beginning.mp4"
+            video.encode(decoded, self.source.fps, tuple(self.source.features[key]["shape"]), path)
+            return path.stat().st_size / len(frames)
+
+    def _decode(self, key: str, episode: Episode, frame: int) -> np.ndarray:
+        with located(f"{key}, frame {frame}"):
+            return pictures.decode(
+                episode.images[key].encoded[frame], tuple(self.source.features[key]["shape"])
+            )

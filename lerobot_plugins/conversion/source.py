@@ -1,0 +1,74 @@
+"""What a dataset bridge offers to the writer: a picklable list of episodes.
+
+T frames; H, W, C height, width, channels; D the shape of one frame's value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The T pictures of one camera during one episode, as the source stores them.
+
+    Args:
+        encoded: JPEG or PNG files; views into a larger buffer are welcome.
+        turned: The pictures lie upside down and must be rotated by 180 degrees.
+    """
+
+    encoded: Sequence[bytes | memoryview]
+    turned: bool = False
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode.
+
+    Args:
+        columns: Numeric columns, each (T, D).
+        images: The pictures of each camera.
+        tasks: For each frame what is to be done, in natural language.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    images: Mapping[str, Frames]
+    tasks: Sequence[str]
+
+
+class EpisodeSource(Protocol):
+    """A data set to be converted. It is pickled into worker processes, so it opens files when it is read."""
+
+    @property
+    def fps(self) -> int:
+        """Frames per second."""
+
+    @property
+    def robot_type(self) -> str:
+        """LeRobot's name for the robot."""
+
+    @property
+    def features(self) -> Mapping[str, Mapping[str, Any]]:
+        """LeRobot's `{key: {dtype, shape, names}}` of what `read` returns; cameras have the dtype "image".
+
+        LeRobot's own columns (timestamp, indices) are added by the writer.
+        """
+
+    def __len__(self) -> int:
+        """How many episodes there are, counting those that cannot be read."""
+
+    def read(self, index: int) -> Episode:
+        """One episode; raises `ZooError` if it is damaged."""
+
+    def locate(self, index: int) -> str:
+        """Where an episode lies (file, byte), without the path of the machine it lies on."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides what `read` returns, as JSON; no path, host or time. It becomes the provenance."""
+
+
+def is_camera(feature: Mapping[str, Any]) -> bool:
+    """Whether a feature holds pictures."""
+    return feature["dtype"] in ("image", "video")

@@ -1,0 +1,77 @@
+"""Videos as LeRobot stores them: each episode is encoded once, and a file is the concatenation of episodes.
+
+Frame k of an episode that begins with the file's frame s is shown at exactly (s + k) / fps: packets carry
+their times as integers in a time base that divides a frame, and are shifted by whole frames.
+
+T frames; H, W, C height, width, channels.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+
+from lerobot_plugins.errors import ZooError
+
+CODEC, PIXEL_FORMAT = "libsvtav1", "yuv420p"
+# LeRobot's own defaults (`RGBEncoderConfig`; a test compares), with one thread for each encoder: episodes are
+# encoded side by side, and the bytes must not depend on the machine.
+ENCODER_OPTIONS = {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "fast-decode=0:lp=1"}
+
+
+def encode(images_THWC: Iterable[np.ndarray], fps: int, shape: tuple[int, ...], path: Path) -> None:
+    """Encode uint8 RGB frames (H, W, 3) of one shape to an mp4 file.
+
+    Raises:
+        ZooError: The encoder refuses the pictures.
+    """
+    # SVT-AV1 writes its settings to stderr whenever it opens, unless this asks for errors only.
+    os.environ.setdefault("SVT_LOG", "1")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(CODEC, fps, options=dict(ENCODER_OPTIONS))
+        stream.pix_fmt = PIXEL_FORMAT
+        stream.height, stream.width = shape[:2]
+        try:
+            stream.open()
+        except av.error.FFmpegError as error:
+            raise ZooError(
+                f"the video encoder {CODEC} refuses pictures of {shape[1]}x{shape[0]} pixels: {error}",
+                do="keep the source's pictures with --images jpeg",
+            ) from error
+        for image_HWC in images_THWC:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image_HWC, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def concatenate(parts: Sequence[Path], lengths: Sequence[int], fps: int, path: Path) -> None:
+    """Join videos without encoding again.
+
+    Args:
+        parts: Videos of `encode`.
+        lengths: How many frames each of them has, which is verified.
+        fps: Their frame rate.
+        path: The file to write.
+    """
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as target:
+        stream = None
+        start = 0
+        for part, length in zip(parts, lengths, strict=True):
+            with av.open(str(part)) as clip:
+                source = clip.streams.video[0]
+                if stream is None:
+                    stream = target.add_stream_from_template(source, opaque=True)
+                    stream.time_base = source.time_base
+                packets = [packet for packet in clip.demux(source) if packet.dts is not None]
+                if len(packets) != length:
+                    raise ZooError(
+                        f"{part} lost frames", got=len(packets), expected=length, do=f"delete {part.parent}"
+                    )
+                for packet in packets:
+                    packet.pts += start
+                    packet.dts += start
+                    packet.stream = stream
+                    target.mux(packet)
+                start += round(length / (fps * source.time_base))

@@ -1,0 +1,162 @@
+"""Write a LeRobotDataset v3: stage episodes in parallel, then assemble them.
+
+The unit of work is an episode. A finished one is never done again, whatever interrupts the conversion
+(Ctrl-C, kill -9, a full disk): the same command continues. The assembled dataset follows from the order of
+the episodes alone, so any number of workers and of interruptions gives the same bytes, and it appears under
+its name by one rename.
+"""
+
+import errno
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from lerobot_plugins.conversion.episode import ImageStorage
+from lerobot_plugins.conversion.layout import FileLimits
+from lerobot_plugins.conversion.provenance import PROVENANCE_PATH, conversion_settings, with_skipped
+from lerobot_plugins.conversion.source import EpisodeSource
+from lerobot_plugins.conversion.staging import Staging
+from lerobot_plugins.conversion.workers import stage_episodes
+from lerobot_plugins.errors import ZooError
+
+OnError = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion made.
+
+    Args:
+        root: The dataset.
+        episodes: Number of episodes in it.
+        frames: Number of frames in it.
+        skipped: Episodes of the source that are missing, and why.
+    """
+
+    root: Path
+    episodes: int
+    frames: int
+    skipped: Mapping[int, ZooError]
+
+
+def write_dataset(
+    source: EpisodeSource,
+    root: Path,
+    *,
+    images: ImageStorage = "video",
+    workers: int = 1,
+    on_error: OnError = "stop",
+    limits: FileLimits | None = None,
+) -> Conversion:
+    """Convert a source to a LeRobotDataset v3 at `root`, or continue an interrupted conversion.
+
+    Args:
+        source: The episodes.
+        root: The folder to create; episodes are staged in `<root>.partial`.
+        images: `video` encodes AV1 with LeRobot's settings; `jpeg` keeps the source's JPEG or PNG bytes.
+        workers: Worker processes.
+        on_error: What to do with a damaged episode: `stop` at it, or `skip` and list it.
+        limits: Sizes of files; LeRobot's own by default.
+
+    Returns:
+        What was made.
+
+    Raises:
+        ZooError: `root` exists, an episode is damaged, the disk is full, or `<root>.partial` belongs to
+            another conversion.
+        KeyboardInterrupt: Interrupted; the message says how to continue.
+    """
+    limits = limits or FileLimits()
+    staging = Staging.of(root)
+    settings = conversion_settings(source, images, limits)
+    if not len(source):
+        raise ZooError("the source has no episodes")
+    if root.exists():
+        _refuse(root, staging, settings)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with _continuable(staging, len(source)), staging.opened(settings):
+        skipped = _stage(source, staging, images, workers, on_error)
+        kept = [index for index in range(len(source)) if index not in skipped]
+        if not kept:
+            raise ZooError("every episode is damaged; the first:\n" + str(skipped[0]))
+        frames = _assemble(source, staging, kept, images, limits, with_skipped(settings, source, skipped))
+        staging.dataset.rename(root)
+        staging.remove()
+    return Conversion(root, len(kept), frames, skipped)
+
+
+def _refuse(root: Path, staging: Staging, settings: Mapping[str, Any]) -> None:
+    """Refuse an existing root; if it is this conversion's, killed while it tidied up, tidy up first."""
+    provenance = root / PROVENANCE_PATH
+    if staging.folder.exists() and provenance.exists():
+        made = json.loads(provenance.read_text(encoding="utf-8"))
+        if all(made.get(key) == value for key, value in settings.items()):
+            staging.remove()
+    raise ZooError(f"{root} exists already", do="choose another --root, or delete it first")
+
+
+def _stage(
+    source: EpisodeSource, staging: Staging, images: ImageStorage, workers: int, on_error: OnError
+) -> dict[int, ZooError]:
+    """Stage what is not yet staged; returns the skipped episodes."""
+    pending = [index for index in range(len(source)) if not staging.is_finished(index)]
+    skipped: dict[int, ZooError] = {}
+    frames, started = 0, time.monotonic()
+    outcomes = stage_episodes(source, pending, staging, images, min(workers, max(len(pending), 1)))
+    with (
+        closing(outcomes),
+        tqdm(total=len(source), initial=len(source) - len(pending), desc="converting", unit="episode") as bar,
+    ):
+        for index, outcome in outcomes:
+            if isinstance(outcome, ZooError):
+                if on_error == "stop":
+                    raise outcome
+                skipped[index] = outcome
+            else:
+                frames += outcome
+            bar.set_postfix_str(f"{frames / (time.monotonic() - started):.0f} frames/s", refresh=False)
+            bar.update()
+    return skipped
+
+
+def _assemble(
+    source: EpisodeSource,
+    staging: Staging,
+    kept: list[int],
+    images: ImageStorage,
+    limits: FileLimits,
+    provenance: Mapping[str, Any],
+) -> int:
+    # LeRobot takes seconds to import; neither the workers nor a refused command need it.
+    from lerobot_plugins.conversion.assembly import Assembly
+
+    folders = [staging.episode(index) for index in kept]
+    assembly = Assembly(source, folders, images, limits, staging.dataset)
+    with tqdm(total=len(folders), desc="assembling", unit="episode") as bar:
+        assembly.write(provenance, bar.update)
+    return sum(assembly.lengths)
+
+
+@contextmanager
+def _continuable(staging: Staging, total: int) -> Iterator[None]:
+    """Turn a full disk and Ctrl-C into one line that says how far the work is and how to go on."""
+    try:
+        yield
+    except (OSError, KeyboardInterrupt) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
+            raise
+        shutil.rmtree(staging.dataset, ignore_errors=True)
+        finished = sum(staging.is_finished(index) for index in range(total))
+        progress = f"{finished} of {total} episodes are finished and kept in {staging.folder}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"interrupted: {progress}; the same command continues") from error
+        raise ZooError(
+            f"the disk is full: {progress}", do="free some space; the same command continues"
+        ) from error
