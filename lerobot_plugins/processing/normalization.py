@@ -182,13 +182,14 @@ class ExactNormalization(ProcessorStep):
             key, name = flat.rsplit(".", 1)
             stored.setdefault(key, {})[name] = tensor.numpy()
         run = runtime.training_run()
+        if run is not None:
+            self.modes = modes_of(run.config, self.modes)
         if run is None or run.config.stats_source == "checkpoint":
             self._use(stored)
             return
         before = statistics_hash({key: stored[key] for key in self.modes if key in stored})
-        self.modes = modes_of(run.config, self.modes)
         self._use(chosen_statistics(run.config, run.meta.stats))
-        self.dataset = run.meta.repo_id
+        self.dataset = origin_of(run)
         if before != self.stats_hash:
             logger.warning(
                 "normalising with the statistics of %s (%s) instead of the checkpoint's (%s); "
@@ -268,6 +269,11 @@ def chosen_statistics(config: Any, dataset_stats: Stats | None) -> Stats:
     return dataset_stats
 
 
+def origin_of(run: runtime.TrainingRun) -> str:
+    """Where a fresh run's statistics come from, for the reader of the checkpoint."""
+    return run.config.stats_path if run.config.stats_source == "file" else run.meta.repo_id
+
+
 def read_statistics(path: Path) -> Stats:
     """Read a LeRobot `stats.json`.
 
@@ -296,7 +302,7 @@ def make_exact_steps(
     """
     run = runtime.training_run()
     stats = chosen_statistics(config, dataset_stats) if run is not None or dataset_stats else None
-    dataset = run.meta.repo_id if run is not None else None
+    dataset = origin_of(run) if run is not None else None
     return (
         ExactNormalizerStep(modes=modes_of(config, [*state_keys, ACTION]), stats=stats, dataset=dataset),
         ExactUnnormalizerStep(modes=modes_of(config, [ACTION]), stats=stats, dataset=dataset),
