@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        # Long work says here how far it came and how to continue.
+        print(str(interruption) or "interrupted", file=sys.stderr)
         return 130
 
 
