@@ -1,5 +1,6 @@
 """The environment `dataset_replay` as LeRobot configures it."""
 
+import contextlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +47,25 @@ class DatasetReplayEnv(EnvConfig):
     features: dict[str, PolicyFeature] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # LeRobot's argument parser would hide the text of an error raised here. `layout` raises it again
+        # where the commands start: `get_env_processors` in lerobot-train, `create_envs` in lerobot-eval.
+        if self.repo_id:
+            with contextlib.suppress(ZooError):
+                self.fps = read_info(find_root(self.repo_id, self.root))["fps"]
+                self.features, self.features_map = self.layout.env_features, self.layout.features_map
+
+    @property
+    def layout(self) -> ObservationLayout:
+        """How the dataset's features travel through the environment interface.
+
+        Raises:
+            ZooError: No `repo_id`, no usable dataset there, or a `tolerance` that is none.
+        """
+        if not self.repo_id:
+            raise ZooError("dataset_replay needs a dataset", do="--env.repo_id=OWNER/NAME [--env.root=DIR]")
         if not (math.isfinite(self.tolerance) and self.tolerance > 0):
             raise ZooError("env.tolerance is no error bound", got=self.tolerance, expected="a number above 0")
-        if self.repo_id:
-            info = read_info(find_root(self.repo_id, self.root))
-            layout = ObservationLayout.of(info["features"])
-            self.fps = info["fps"]
-            self.features, self.features_map = layout.env_features, layout.features_map
+        return ObservationLayout.of(read_info(find_root(self.repo_id, self.root))["features"])
 
     @property
     def gym_kwargs(self) -> dict:
@@ -66,17 +79,12 @@ class DatasetReplayEnv(EnvConfig):
         `use_async_envs` has no effect: replaying is cheap, and one process keeps the report in one place.
 
         Raises:
-            ZooError: No `repo_id`; an episode that does not exist; a `report_dir` that holds other files.
+            ZooError: As `layout`; an episode that does not exist; a `report_dir` that holds other files.
         """
-        if not self.repo_id:
-            raise ZooError("dataset_replay needs a dataset", do="--env.repo_id=OWNER/NAME [--env.root=DIR]")
         from lerobot_env_dataset_replay.env import make_vector_env
 
         return {self.type: {0: make_vector_env(self, n_envs)}}
 
     def get_env_processors(self) -> tuple[Any, Any]:
-        steps = []
-        if self.repo_id:
-            features = read_info(find_root(self.repo_id, self.root))["features"]
-            steps.append(RestoreObservations(ObservationLayout.of(features)))
+        steps = [RestoreObservations(self.layout)]
         return PolicyProcessorPipeline(steps=steps), PolicyProcessorPipeline(steps=[])

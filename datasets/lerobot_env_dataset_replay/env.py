@@ -33,7 +33,7 @@ PICTURED_EPISODES = 3
 
 def make_vector_env(config: "DatasetReplayEnv", players: int) -> gym.vector.SyncVectorEnv:
     """`players` replay environments that share one recording and one report."""
-    recording = Recording(config.repo_id, config.root, config.episodes, config.video_backend)
+    recording = Recording(config.repo_id, config.root, config.layout, config.episodes, config.video_backend)
     recorder = Recorder(recording, config.tolerance, config.report_dir, players)
     return gym.vector.SyncVectorEnv(
         [

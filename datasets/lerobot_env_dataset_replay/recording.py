@@ -43,6 +43,7 @@ class Recording:
     Args:
         repo_id: The dataset.
         root: Its folder, or None for LeRobot's own place.
+        layout: How its features become raw observations.
         episodes: Chosen episodes, or None for all.
         video_backend: The decoder of video frames.
 
@@ -52,13 +53,18 @@ class Recording:
     """
 
     def __init__(
-        self, repo_id: str, root: Path | None, episodes: Sequence[int] | None, video_backend: str
+        self,
+        repo_id: str,
+        root: Path | None,
+        layout: ObservationLayout,
+        episodes: Sequence[int] | None,
+        video_backend: str,
     ) -> None:
         self.repo_id = repo_id
         self.root = find_root(repo_id, root)
         info = read_info(self.root)
         self.fps = info["fps"]
-        self.layout = ObservationLayout.of(info["features"])
+        self.layout = layout
         self.episodes = _checked_episodes(episodes, info["total_episodes"], self.root)
         action = info["features"][ACTION]
         self.action_names = dimension_names(action) or [f"action_{d}" for d in range(action["shape"][0])]

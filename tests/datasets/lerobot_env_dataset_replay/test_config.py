@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 from lerobot.configs.eval import EvalPipelineConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from lerobot.envs import EnvConfig, make_env
+from lerobot.envs import EnvConfig, make_env, make_env_pre_post_processors
 from lerobot.envs.factory import make_env_config
 from lerobot.envs.utils import env_to_policy_features
 from lerobot.utils.feature_utils import dataset_to_policy_features
@@ -19,11 +19,17 @@ from lerobot_env_dataset_replay.info import dimension_names
 from lerobot_plugins.errors import ZooError
 
 
+def make_processors(config):
+    """What `lerobot-train` asks an environment for when it starts."""
+    return make_env_pre_post_processors(config, None)
+
+
 def test_it_constructs_without_arguments_and_says_what_is_missing():
     config = make_env_config("dataset_replay")
     assert (config.features, config.features_map, config.gym_kwargs) == ({}, {}, {})
-    with pytest.raises(ZooError, match="needs a dataset"):
-        make_env(config)
+    for start in (make_env, make_processors):
+        with pytest.raises(ZooError, match="needs a dataset"):
+            start(config)
 
 
 def test_a_policy_sees_exactly_the_features_of_the_dataset(root):
@@ -63,13 +69,16 @@ def test_wrong_episodes_are_refused(root, episodes, message):
 
 
 def test_a_folder_without_a_dataset_is_refused_and_not_created(tmp_path):
-    with pytest.raises(ZooError, match="finds no LeRobot dataset") as caught:
-        DatasetReplayEnv(repo_id="local/replay", root=tmp_path / "nowhere")
-    assert "--env.root" in str(caught.value)
+    config = DatasetReplayEnv(repo_id="local/replay", root=tmp_path / "nowhere")
+    assert config.features == {}
+    for start in (make_env, make_processors):
+        with pytest.raises(ZooError, match="finds no LeRobot dataset") as caught:
+            start(config)
+        assert "--env.root" in str(caught.value)
     assert not (tmp_path / "nowhere").exists()
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ZooError, match=r"notes\.txt"):
-        DatasetReplayEnv(repo_id="local/replay", root=tmp_path)
+        make_env(DatasetReplayEnv(repo_id="local/replay", root=tmp_path))
 
 
 def test_without_root_the_dataset_is_looked_for_in_lerobots_home(root, tmp_path, monkeypatch):
@@ -77,7 +86,7 @@ def test_without_root_the_dataset_is_looked_for_in_lerobots_home(root, tmp_path,
 
     monkeypatch.setattr(info, "HF_LEROBOT_HOME", tmp_path)
     with pytest.raises(ZooError, match="hf download local/replay"):
-        DatasetReplayEnv(repo_id="local/replay")
+        make_env(DatasetReplayEnv(repo_id="local/replay"))
     (tmp_path / "local").mkdir()
     (tmp_path / "local/replay").symlink_to(root)
     assert "action" in DatasetReplayEnv(repo_id="local/replay").features
@@ -96,13 +105,13 @@ def test_a_dataset_it_cannot_use_is_refused(root, tmp_path, change, message):
     info = json.loads((root / "meta/info.json").read_text())
     (tmp_path / "meta/info.json").write_text(json.dumps(info | change))
     with pytest.raises(ZooError, match=message):
-        DatasetReplayEnv(repo_id="local/replay", root=tmp_path)
+        make_env(DatasetReplayEnv(repo_id="local/replay", root=tmp_path))
 
 
-def test_a_tolerance_must_be_a_bound():
+def test_a_tolerance_must_be_a_bound(root):
     for tolerance in (0, -1, float("nan")):
         with pytest.raises(ZooError, match="no error bound"):
-            DatasetReplayEnv(tolerance=tolerance)
+            make_env(DatasetReplayEnv(repo_id="local/replay", root=root, tolerance=tolerance))
 
 
 @pytest.mark.parametrize(
