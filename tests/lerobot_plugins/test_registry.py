@@ -1,100 +1,116 @@
-"""The registry: every entry point is listed with its state, and a broken one hides no other."""
+"""Entry points become plugins; a broken one costs a line and hides no other."""
 
-import logging
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
-from fake_distributions import install
 
 from lerobot_plugins import registry
-
-POLICIES, ENVS = "fake.policies", "fake.envs"
+from lerobot_plugins.registry import BROKEN, DISABLED, LOADED, NOT_LOADED, Plugin
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A folder on the import path, and a registry that sees only the fake groups."""
-    monkeypatch.syspath_prepend(str(tmp_path))
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`installed(distribution, group, {name: source})` makes a distribution with one module per name."""
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_found", {})
-    monkeypatch.setattr(registry, "GROUPS", {"policy": POLICIES, "env": ENVS})
-    monkeypatch.setattr(registry, "HOST_GROUPS", {"policy": POLICIES, "env": ENVS})
-    monkeypatch.delenv(registry.DISABLE_VARIABLE, raising=False)
-    return tmp_path
+
+    def install(distribution: str, group: str, modules: dict[str, str]) -> None:
+        info = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+        points = [f"{name} = zoo_test_{name}" for name in modules]
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *points]))
+        for name, source in modules.items():
+            (tmp_path / f"zoo_test_{name}.py").write_text(source)
+
+    yield install
+    for name in [name for name in sys.modules if name.startswith("zoo_test_")]:
+        del sys.modules[name]
 
 
-def states():
-    return {plugin.name: plugin.state for plugin in registry.list_plugins()}
+def named(plugins: list[Plugin], name: str) -> Plugin:
+    return next(plugin for plugin in plugins if plugin.name == name)
 
 
-def test_a_plugin_is_listed_with_the_distribution_it_comes_from(site):
-    install(site, "foreign_dist", "2.5", {POLICIES: {"good": "registry_good"}}, {"registry_good": "X = 1"})
-    (plugin,) = registry.find_plugins("policy")
-    assert (plugin.name, plugin.kind, plugin.module) == ("good", "policy", "registry_good")
-    assert (plugin.distribution, plugin.version) == ("foreign_dist", "2.5")
-    assert plugin.state == registry.NOT_LOADED
-    assert registry.load(plugin).loaded.X == 1
-    assert (plugin.state, plugin.cause) == (registry.LOADED, None)
+def test_our_own_plugins_are_found_with_their_distribution():
+    plugin = named(registry.load_kind("policy"), "paligemma_flow")
+    assert (plugin.distribution, plugin.kind, plugin.state) == ("lerobot_policy_zoo", "policy", LOADED)
+    assert plugin.module == "lerobot_policy_paligemma_flow"
+    assert plugin.loaded is sys.modules[plugin.module]
+
+
+def test_a_foreign_distribution_appears_whatever_its_name(installed):
+    installed("some-labs-robots", "lerobot_plugins.robots", {"arm": "READY = True"})
+    plugin = named(registry.load_kind("robot"), "arm")
+    assert (plugin.distribution, plugin.version, plugin.state) == ("some-labs-robots", "1.2", LOADED)
+    assert plugin.loaded.READY
 
 
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
-        ("import a_package_that_is_not_there", "ModuleNotFoundError: No module named"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("raise ValueError('first line\\nsecond line')", "ValueError: first line"),
+        ("import no_such_sdk", "ModuleNotFoundError: No module named 'no_such_sdk'"),
+        ("raise RuntimeError('first\\nsecond')", "RuntimeError: first"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("def broken(:", "SyntaxError"),
     ],
+    ids=["missing import", "raises", "exits", "does not parse"],
 )
-def test_a_broken_plugin_is_named_with_its_cause_and_hides_no_other(site, caplog, source, cause, request):
-    bad = f"registry_bad_{request.node.callspec.indices['source']}"
-    install(site, "bad_dist", "0.1", {POLICIES: {"bad": bad}}, {bad: source})
-    install(site, "good_dist", "1.0", {POLICIES: {"worse": "registry_worse"}}, {"registry_worse": ""})
-    with caplog.at_level(logging.ERROR):
-        assert states() == {"bad": registry.BROKEN, "worse": registry.LOADED}
-    broken = registry.find_plugins("policy")[0]
+def test_a_broken_plugin_costs_one_line_and_hides_no_other(installed, caplog, source, cause):
+    installed("mixed", "lerobot_plugins.robots", {"aaa": source, "zzz": ""})
+    plugins = registry.load_kind("robot")
+    broken = named(plugins, "aaa")
+    assert broken.state == BROKEN
     assert broken.cause.startswith(cause)
-    assert "\n" not in broken.cause
-    (line,) = caplog.messages
-    assert "'bad' of bad_dist 0.1 is broken" in line
+    assert named(plugins, "zzz").state == LOADED
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert all(word in line for word in ("aaa", "mixed 1.2", cause, "lerobot-plugins doctor"))
+    assert "\n" not in line
 
 
-def test_an_entry_point_without_its_module_is_broken(site):
-    install(site, "hollow_dist", entry_points={ENVS: {"hollow": "registry_never_written"}})
-    assert states() == {"hollow": registry.BROKEN}
+def test_ctrl_c_is_not_swallowed(installed):
+    installed("slow", "lerobot_plugins.robots", {"slow": "raise KeyboardInterrupt"})
+    with pytest.raises(KeyboardInterrupt):
+        registry.load_kind("robot")
 
 
-def test_a_disabled_plugin_is_not_imported(site, monkeypatch):
-    source = "raise AssertionError('must not be imported')"
-    install(site, "dist", "1.0", {POLICIES: {"off": "registry_off"}}, {"registry_off": source})
-    monkeypatch.setenv(registry.DISABLE_VARIABLE, "another,off")
-    (plugin,) = registry.load_kind("policy")
-    assert plugin.state == registry.DISABLED
-    assert registry.DISABLE_VARIABLE in plugin.cause
+def test_a_plugin_is_loaded_once(installed):
+    installed("once", "lerobot_plugins.robots", {"once": "import builtins; builtins.zoo_loads += 1"})
+    import builtins
+
+    builtins.zoo_loads = 0
+    try:
+        registry.load_kind("robot")
+        registry.load_kind("robot")
+        assert builtins.zoo_loads == 1
+    finally:
+        del builtins.zoo_loads
 
 
-def test_metadata_that_is_found_twice_is_listed_once(site):
-    for place in ("one", "two"):
-        install(site / place, "dist", "1.0", {POLICIES: {"same": "registry_same"}})
-    (site / "registry_same.py").write_text("")
-    with pytest.MonkeyPatch.context() as patch:
-        for place in ("one", "two"):
-            patch.syspath_prepend(str(site / place))
-        assert states() == {"same": registry.LOADED}
+def test_plugins_can_be_switched_off(installed, monkeypatch):
+    installed("two", "lerobot_plugins.cameras", {"on": "", "off": "raise RuntimeError"})
+    monkeypatch.setenv(registry.DISABLE_VARIABLE, "other,off")
+    plugins = registry.load_kind("camera")
+    assert (named(plugins, "off").state, named(plugins, "on").state) == (DISABLED, LOADED)
 
 
-def test_one_name_from_two_distributions_is_listed_twice(site):
-    for dist in ("first", "second"):
-        install(site, dist, "1.0", {POLICIES: {"claimed": f"registry_{dist}"}}, {f"registry_{dist}": ""})
-    found = registry.list_plugins()
-    assert [(plugin.name, plugin.distribution) for plugin in found] == [
-        ("claimed", "first"),
-        ("claimed", "second"),
-    ]
+def test_finding_imports_nothing(installed):
+    installed("lazy", "lerobot_plugins.datasets", {"lazy": "raise RuntimeError"})
+    assert named(registry.find_plugins("dataset"), "lazy").state == NOT_LOADED
+    assert "zoo_test_lazy" not in sys.modules
 
 
-def test_a_plugin_is_imported_once(site):
-    source = "import pathlib\npath = pathlib.Path(__file__).with_suffix('.count')\n"
-    source += "path.write_text(path.read_text() + 'x' if path.exists() else 'x')\nraise ValueError('no')"
-    install(site, "dist", "1.0", {ENVS: {"once": "registry_once"}}, {"registry_once": source})
-    for _ in range(3):
-        registry.load_host_plugins()
-    assert (site / "registry_once.count").read_text() == "x"
+def test_the_host_gets_only_what_registers_itself(installed):
+    installed("lazy", "lerobot_plugins.datasets", {"lazy": ""})
+    assert {plugin.kind for plugin in registry.load_host_plugins()} <= set(registry.HOST_GROUPS)
+    assert "lazy" in {plugin.name for plugin in registry.list_plugins()}
+
+
+def test_a_distribution_listed_twice_is_one_plugin(monkeypatch):
+    """An editable install and its build leftovers."""
+    point = EntryPoint("arm", "zoo_test_arm", "lerobot_plugins.robots")
+    monkeypatch.setattr(registry, "_found", {})
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point, point])
+    assert [plugin.name for plugin in registry.find_plugins("robot")] == ["arm"]

@@ -1,0 +1,63 @@
+"""The first checkpoint of a policy, as `lerobot-plugins checkpoint init` writes it."""
+
+from pathlib import Path
+
+import pytest
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies import get_policy_class, make_pre_post_processors
+
+from lerobot_plugins.cli.main import main
+
+
+def options(root: Path, output: Path, *more: str) -> list[str]:
+    return [
+        "checkpoint",
+        "init",
+        "--policy.type=paligemma_flow",
+        "--policy.paligemma_variant=tiny",
+        "--policy.action_expert_variant=tiny",
+        "--policy.device=cpu",
+        "--dataset.repo_id=local/toy",
+        f"--dataset.root={root}",
+        f"--output={output}",
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def base(toy_root, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("init") / "base"
+    assert main(options(toy_root, folder)) == 0
+    return folder
+
+
+def test_it_is_a_whole_checkpoint_at_step_zero(base):
+    config = PreTrainedConfig.from_pretrained(base)
+    assert config.trained_steps == 0
+    assert config.output_features["action"].shape == (7,)
+    get_policy_class(config.type).from_pretrained(base)
+    before, after = make_pre_post_processors(config, pretrained_path=str(base))
+    assert before.steps[-1].dataset == after.steps[0].dataset == "local/toy"
+    assert before.steps[-1].stats_hash
+
+
+def test_an_existing_folder_is_refused(base, toy_root, capsys):
+    weights = (base / "model.safetensors").stat().st_mtime_ns
+    assert main(options(toy_root, base)) == 2
+    assert "output folder exists" in capsys.readouterr().err
+    assert (base / "model.safetensors").stat().st_mtime_ns == weights
+
+
+def test_the_seed_decides_the_weights(base, toy_root, tmp_path):
+    main(options(toy_root, tmp_path / "same"))
+    main(options(toy_root, tmp_path / "other", "--seed=1"))
+    content = (base / "model.safetensors").read_bytes()
+    assert (tmp_path / "same/model.safetensors").read_bytes() == content
+    assert (tmp_path / "other/model.safetensors").read_bytes() != content
+
+
+def test_a_failure_leaves_nothing(toy_root, tmp_path, capsys):
+    output = tmp_path / "base"
+    assert main(options(toy_root, output, "--policy.init_from=some-lab/absent")) == 2
+    assert "hf download some-lab/absent" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,78 @@
+"""Every tensor of a file and of a module is accounted for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from lerobot_plugins.checkpoints.load_report import load_weights
+from lerobot_plugins.errors import ZooError
+
+
+def module() -> nn.Module:
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    net[0].requires_grad_(False).bfloat16()
+    return net
+
+
+@pytest.fixture
+def tensors() -> dict[str, torch.Tensor]:
+    return {name: torch.full_like(value, 2) for name, value in module().state_dict().items()}
+
+
+def load(tmp_path: Path, tensors: dict[str, torch.Tensor], into: nn.Module | None = None):
+    path = tmp_path / "model.safetensors"
+    save_file(tensors, path)
+    return load_weights(into or module(), path)
+
+
+def test_all_tensors_are_copied_buffers_too(tmp_path, tensors):
+    net = module()
+    report = load(tmp_path, tensors, net).require_complete("here")
+    assert all((value == 2).all() for value in net.state_dict().values())
+    assert report.loaded == sorted(tensors)
+    assert report.converted == []
+    assert report.problems == {}
+
+
+def test_dtypes_of_the_module_win_and_are_reported(tmp_path, tensors):
+    net = module()
+    report = load(tmp_path, tensors | {"0.bias": torch.ones(2)}, net)
+    assert net[0].bias.dtype == torch.bfloat16
+    assert report.converted == ["0.bias (torch.float32 -> torch.bfloat16)"]
+    assert report.problems == {}
+
+
+def test_every_kind_of_problem_is_named(tmp_path, tensors):
+    del tensors["0.bias"]
+    tensors |= {
+        "extra": torch.ones(1),
+        "0.weight": torch.ones(2, 4),
+        "1.weight": torch.tensor([1.0, float("nan")]),
+    }
+    report = load(tmp_path, tensors)
+    assert report.problems == {
+        "missing": ["0.bias"],
+        "unexpected": ["extra"],
+        "mis-shaped": ["0.weight ((2, 4), (2, 3))"],
+        "not finite": ["1.weight"],
+    }
+    with pytest.raises(
+        ZooError, match=r"weights in HERE (.|\n)*1 missing: 0\.bias(.|\n)*1 not finite: 1\.weight"
+    ):
+        report.require_complete("HERE")
+
+
+@pytest.mark.parametrize("damage", ["absent", "short", "garbage"])
+def test_an_unreadable_file_is_refused_by_its_path(tmp_path, tensors, damage):
+    path = tmp_path / "model.safetensors"
+    save_file(tensors, path)
+    content = path.read_bytes()
+    if damage == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-10] if damage == "short" else b"\xff" * 100)
+    with pytest.raises(ZooError, match=rf"cannot read weights from {path}"):
+        load_weights(module(), path)
