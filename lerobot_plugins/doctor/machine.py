@@ -16,7 +16,7 @@ LEROBOT_ENCODER = "libsvtav1"  # LeRobot's default for `--dataset.rgb_encoder.vc
 
 def check_video() -> Finding:
     """Which decoder LeRobot will choose, and whether PyAV has the encoder it writes with."""
-    import av
+    import av  # not above: each of the three checks lives without the others' packages
 
     if LEROBOT_ENCODER not in av.codecs_available:
         detail = f"PyAV {av.__version__} has no {LEROBOT_ENCODER}, LeRobot's default video encoder"

@@ -47,6 +47,7 @@ def known_types(kind: str) -> Mapping[str, str]:
     Complete for policies and environments. Stock robots, teleoperators and cameras register only when a
     command imports them.
     """
+    # Imported late: whether plugins are broken must come out even where these cannot be imported.
     import lerobot.policies  # noqa: F401  registers the stock policies
     from lerobot.cameras import CameraConfig
     from lerobot.configs.policies import PreTrainedConfig

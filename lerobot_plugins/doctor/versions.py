@@ -12,7 +12,6 @@ from lerobot_plugins.doctor.finding import OK, PROBLEM, Finding
 
 DISTRIBUTION = "lerobot_policy_zoo"
 HOST = "lerobot"
-PACKAGES = ("lerobot", "torch", "transformers", "numpy", "av", "torchcodec")
 
 
 def check_python() -> Finding:

@@ -9,23 +9,21 @@ from huggingface_hub import HfApi, constants, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError
 
 from lerobot_plugins.doctor.finding import OK, PROBLEM, WARNING, Finding
+from lerobot_plugins.nn.paligemma import default_source
+from lerobot_plugins.processing.tokenizer import TOKENIZER_FILE
 
-TOKENIZER_FILES = ("tokenizer.json",)
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 
 
 def backbone() -> str:
     """The hub id that the full-size presets start from."""
-    # Imported late: it brings transformers.
-    from lerobot_plugins.nn.paligemma import default_source
-
     return default_source("paligemma_3b")
 
 
 def check_tokenizer(online: bool = False) -> Finding:
     """The tokenizer of the full-size presets; the tiny ones carry their own."""
-    return _reachable("tokenizer", backbone(), _missing(backbone(), TOKENIZER_FILES), online)
+    return _reachable("tokenizer", backbone(), _missing(backbone(), [TOKENIZER_FILE]), online)
 
 
 def check_weights(online: bool = False) -> Finding:

@@ -1,6 +1,7 @@
 """`lerobot-plugins doctor`: output, exit status, and that a failing check stops no other."""
 
 import json
+import sys
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_a_check_that_fails_is_a_problem_and_stops_no_other(only, capsys, error)
     assert failed["state"] == "problem"
     assert type(error).__name__ in failed["detail"]
     assert good["state"] == "ok"
+
+
+def test_a_missing_package_costs_the_checks_that_need_it_and_no_other(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lerobot_plugins.doctor.weights", None)
+    findings = {finding.name: finding for finding in checks.run_checks()}
+    failed = {name for name, finding in findings.items() if "could not be checked" in finding.detail}
+    assert failed == {"tokenizer", "weights"}
 
 
 def test_wrong_use_exits_with_2(capsys):
