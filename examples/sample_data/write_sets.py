@@ -38,8 +38,9 @@ JPEG_QUALITY = 75
 # LeRobot's default but for one key frame a second instead of ten, which halves the files.
 VIDEO = RGBEncoderConfig(g=FPS)
 
+# The names that the RLDS bridge's preset `libero` gives.
 STATE_NAMES = ["x", "y", "z", "rx", "ry", "rz", "gripper_left", "gripper_right"]
-ACTION_NAMES = ["x", "y", "z", "rx", "ry", "rz", "gripper"]
+ACTION_NAMES = ["dx", "dy", "dz", "drx", "dry", "drz", "gripper"]
 # LeRobot's name of a camera -> the name in the recordings and in RLDS
 CAMERAS = {"observation.images.image": "image", "observation.images.image2": "wrist_image"}
 
