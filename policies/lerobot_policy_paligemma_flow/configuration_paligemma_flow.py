@@ -126,6 +126,13 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
                 got=f"input features {sorted(self.input_features or {})}",
                 do="pass --policy.use_state_input=false",
             )
+        if self.other_state_features:
+            raise ZooError(
+                "paligemma_flow sees no state but observation.state, and the data has more",
+                got=", ".join(self.other_state_features),
+                do="name the features to use with --policy.input_features, or leave the others out of the "
+                "dataset",
+            )
         width = self.action_width
         if self.action_dim is not None and self.action_dim != self.chunk_size * width:
             raise ZooError(
