@@ -13,18 +13,17 @@ what was done then. The last action of an episode solves the task.
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from expert import PickAndPlace
+from libero_settings import ROOT, set_up
 from tqdm import tqdm
 
 if TYPE_CHECKING:
     from simulator import Simulator
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / ".cache" / "sample_data"
 INITIAL_STATES = 50  # stored per task in every suite
 
@@ -44,7 +43,7 @@ def play(simulator: "Simulator") -> dict[str, np.ndarray] | None:
 
 def record(suite: str, task: int, initial_state: int, size: int, folder: Path) -> Path | None:
     """Play one initial state and write its episode; returns the file, or None if it was not solved."""
-    from simulator import Simulator  # LIBERO reads its configuration when imported: after main() has set it
+    from simulator import Simulator  # LIBERO reads its configuration when imported: after set_up()
 
     name = f"{suite}_task{task}_init{initial_state:02d}"
     file = folder / f"{name}.npz"
@@ -74,13 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RECORDINGS)
     arguments = parser.parse_args()
 
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    # Without a configuration LIBERO asks a question on the terminal.
-    config = (
-        Path(os.environ.setdefault("LIBERO_CONFIG_PATH", str(ROOT / ".cache" / "libero"))) / "config.yaml"
-    )
-    if not config.is_file():
-        raise SystemExit(f"error: {config} is missing\n  do:       python scripts/libero_setup.py")
+    set_up()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     with tqdm(total=len(arguments.tasks) * arguments.episodes, unit="episode") as progress:
