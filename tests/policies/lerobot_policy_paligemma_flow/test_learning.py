@@ -22,7 +22,7 @@ def test_five_chunks_are_learned():
         chunk_size=H,
         context_width=D,
         width=64,
-        depth=3,
+        depth=2,
         num_heads=4,
         mlp_ratio=2.0,
         dropout=0.0,
@@ -30,12 +30,12 @@ def test_five_chunks_are_learned():
         max_period=4.0,
     )
     optimizer = torch.optim.Adam(head.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1500)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 600)
     losses = []
-    for _ in range(1500):
-        rows = torch.from_numpy(rng.integers(0, 5, 64))
-        time = sample_time(rng, (64,))
-        x, target = flow_pair(chunks[rows], sample_noise(rng, (64, H, A)), time)
+    for _ in range(600):
+        rows = torch.from_numpy(rng.integers(0, 5, 32))
+        time = sample_time(rng, (32,))
+        x, target = flow_pair(chunks[rows], sample_noise(rng, (32, H, A)), time)
         velocity = head(x, time, None, head.context_keys_values(contexts[rows]), mask[rows])
         loss = (velocity - target).square().mean()
         optimizer.zero_grad()
@@ -44,7 +44,7 @@ def test_five_chunks_are_learned():
         schedule.step()
         losses.append(loss.item())
     assert losses[0] > 1.1
-    assert np.mean(losses[-50:]) < 0.1
+    assert np.mean(losses[-50:]) < 0.05
 
     with torch.no_grad():
         keys_values = head.context_keys_values(contexts)
