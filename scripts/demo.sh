@@ -6,11 +6,18 @@ cd "$(dirname "$0")/.."
 STEPS="${STEPS:-400}"
 OUT=outputs/demo
 
+# Progress bars as lines, one every ten seconds.
+export TQDM_MININTERVAL=10
+
+# Print a command as it can be copied, then run it. Without FFmpeg, LeRobot reports at length that torchcodec
+# cannot be loaded, and decodes with PyAV: that report is left out.
 run() {
   printf '\n\033[1m$'
   printf ' %q' "$@"
   printf '\033[0m\n'
-  "$@"
+  "$@" 2>&1 | tr '\r' '\n' |
+    sed -u -e '/Could not load libtorchcodec/,/end of libtorchcodec loading traceback/d' -e '/^ *$/d' \
+      -e '/torchcodec. is installed but cannot be loaded/d'
 }
 
 started=$SECONDS
@@ -19,7 +26,7 @@ mkdir -p "$OUT"
 
 echo "1. Recorded episodes (RLDS, TFRecord files) become a LeRobot dataset, without TensorFlow."
 run lerobot-plugins convert rlds examples/sample_data/rlds/libero_sample --preset libero \
-  --repo-id local/libero_sample --root "$OUT/dataset"
+  --repo-id local/libero_sample --root "$OUT/dataset" --images jpeg
 
 echo
 echo "2. The stock lerobot-train trains a tiny paligemma_flow on the first eight episodes."
