@@ -114,3 +114,11 @@ def test_a_distribution_listed_twice_is_one_plugin(monkeypatch):
     monkeypatch.setattr(registry, "_found", {})
     monkeypatch.setattr(registry, "entry_points", lambda group: [point, point])
     assert [plugin.name for plugin in registry.find_plugins("robot")] == ["arm"]
+
+
+def test_one_name_claimed_by_two_modules_is_two_plugins(monkeypatch):
+    """Neither may hide the other: `lerobot-plugins doctor` names the clash."""
+    points = [EntryPoint("arm", f"zoo_test_{lab}", "lerobot_plugins.robots") for lab in ("a", "b")]
+    monkeypatch.setattr(registry, "_found", {})
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert [plugin.module for plugin in registry.find_plugins("robot")] == ["zoo_test_a", "zoo_test_b"]
