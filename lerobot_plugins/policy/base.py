@@ -139,6 +139,9 @@ class ZooPolicy(PreTrainedPolicy):
         self.eval()
         rtc = {}
         if self.rtc_enabled:
+            if prev_chunk_left_over is not None:
+                # The host pads the left-over to its execution horizon, which may exceed a short chunk.
+                prev_chunk_left_over = prev_chunk_left_over[..., : self.config.chunk_size, :]
             rtc = {
                 "inference_delay": inference_delay,
                 "prev_chunk_left_over": prev_chunk_left_over,
