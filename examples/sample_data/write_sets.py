@@ -17,6 +17,7 @@ import argparse
 import io
 import itertools
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,15 +128,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER, help="the sets are written below this folder")
     arguments = parser.parse_args()
 
-    rlds, lerobot = arguments.out / "rlds", arguments.out / "lerobot" / NAME
-    for target in (rlds / NAME, lerobot):
+    rlds, lerobot = arguments.out / "rlds" / NAME, arguments.out / "lerobot" / NAME
+    for target in (rlds, lerobot):
         if target.exists():
             raise SystemExit(f"error: {target} exists\n  do:       remove it, then run this again")
+        target.parent.mkdir(parents=True, exist_ok=True)
     files = in_order(arguments.recordings)
     size = load(files[0])["image"].shape[1]
-    write_rlds(rlds, NAME, (as_rlds(load(file)) for file in files), shards=SHARDS, description=DESCRIPTION)
-    write_lerobot(lerobot, (load(file) for file in files), size)
-    for target in (rlds / NAME, lerobot):
+    # Each set appears whole or not at all.
+    with tempfile.TemporaryDirectory(dir=arguments.out, prefix=".writing-") as folder:
+        scratch = Path(folder)
+        episodes = (as_rlds(load(file)) for file in files)
+        write_rlds(scratch, NAME, episodes, shards=SHARDS, description=DESCRIPTION)
+        (scratch / NAME).rename(rlds)
+        write_lerobot(scratch / NAME, (load(file) for file in files), size)
+        (scratch / NAME).rename(lerobot)
+    for target in (rlds, lerobot):
         n_bytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
         print(f"{target}: {len(files)} episodes, {n_bytes / 1e6:.2f} MB")
 
