@@ -21,5 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     registry.load_host_plugins()
     folder = write_first_checkpoint(draccus.parse(FirstCheckpoint, args=arguments.host_options))
-    print(f"wrote {folder}; train an adapter on it with: lerobot-train --policy.path={folder} --peft.r=16 ...")
+    print(
+        f"wrote {folder}; train an adapter on it with: lerobot-train --policy.path={folder} --peft.r=16 ..."
+    )
     return 0
