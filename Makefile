@@ -9,7 +9,10 @@ export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint format bench libero clean
+.PHONY: help setup demo test test-full lint format bench libero libero-env clean
+
+# What `make libero` evaluates: a checkpoint folder; the demo's, which is trained first if it is missing.
+POLICY ?= outputs/demo/train/checkpoints/last/pretrained_model
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +49,17 @@ format: setup  ## let ruff rewrite the sources
 bench: setup  ## measured speed beside named peers, JSON on the last line of each
 	$(BIN)/python benchmarks/tfrecord.py
 	$(BIN)/python benchmarks/conversion.py
+
+libero-env: setup  ## the LIBERO simulator and its assets in an environment of its own
+	$(BIN)/python scripts/libero_setup.py
+
+libero: libero-env  ## one short episode in the LIBERO simulator with a trained checkpoint
+	test -e $(POLICY) || $(MAKE) demo
+	MUJOCO_GL=$${MUJOCO_GL:-egl} LIBERO_CONFIG_PATH=$(CURDIR)/.cache/libero \
+	.venv-libero/bin/lerobot-eval --policy.path=$(POLICY) --policy.device=cpu \
+	  --env.type=libero --env.task=libero_object --env.task_ids='[3]' \
+	  --env.observation_height=64 --env.observation_width=64 --env.episode_length=60 \
+	  --eval.n_episodes=1 --eval.batch_size=1 --eval.use_async_envs=false --output_dir=outputs/libero
 
 clean:  ## remove what the targets made, environments included
 	rm -rf outputs build dist .venv .venv-libero .cache *.egg-info
