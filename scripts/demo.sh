@@ -17,7 +17,7 @@ run() {
   printf '\033[0m\n'
   "$@" 2>&1 | tr '\r' '\n' |
     sed -u -e '/Could not load libtorchcodec/,/end of libtorchcodec loading traceback/d' -e '/^ *$/d' \
-      -e '/torchcodec. is installed but cannot be loaded/d'
+      -e '/torchcodec. is installed but cannot be loaded/d' -e '/Running rollout with at most/d'
 }
 
 started=$SECONDS
