@@ -21,10 +21,9 @@ from lerobot_plugins.errors import ZooError
 
 Column = list[memoryview] | np.ndarray
 
-_VARINT, _FIXED64, _LENGTH, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _BYTES, _FLOATS, _INTS = 1, 2, 3
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
-_MAX_GROUP_DEPTH = 100
 
 
 class Field(NamedTuple):
@@ -79,6 +78,9 @@ def _parse_entry(entry: memoryview) -> tuple[str, Column]:
             key = field.payload
         elif field.wire_type == _LENGTH and field.number == 2:
             features.append(field.payload)
+        else:
+            # Protobuf drops such an entry whole; a feature must not vanish silently.
+            raise _malformed(f"a feature's map entry has the unknown field {field.number}")
     try:
         name = str(key, "utf-8")
     except UnicodeDecodeError as error:
@@ -153,9 +155,8 @@ def _messages(view: memoryview, number: int) -> Iterator[memoryview]:
 
 
 def _fields(view: memoryview) -> Iterator[Field]:
-    """Walk the fields of one message; groups (an abandoned encoding) are skipped as unknown fields."""
+    """Walk the fields of one message."""
     position, size = 0, len(view)
-    open_groups: list[int] = []
     while position < size:
         tag, position = _read_varint(view, position)
         number, wire_type = tag >> 3, tag & 7
@@ -170,22 +171,13 @@ def _fields(view: memoryview) -> Iterator[Field]:
             else:
                 length = _FIXED_SIZES[wire_type]
             if length > size - position:
-                raise _malformed(
-                    f"field {number} at byte {position} wants {length} of {size - position} bytes"
-                )
+                raise _malformed(f"field {number} at byte {position} wants {length} of {size - position} bytes")
             payload = view[position : position + length]
             position += length
-        elif wire_type == _START_GROUP and len(open_groups) < _MAX_GROUP_DEPTH:
-            open_groups.append(number)
-            continue
-        elif wire_type == _END_GROUP and open_groups and open_groups.pop() == number:
-            continue
         else:
+            # 3 and 4 are groups, an encoding abandoned before Examples existed.
             raise _malformed(f"wire type {wire_type} of field {number} before byte {position}")
-        if not open_groups:
-            yield Field(number, wire_type, payload, value)
-    if open_groups:
-        raise _malformed("a group that does not end")
+        yield Field(number, wire_type, payload, value)
 
 
 def _read_varint(view: memoryview, position: int) -> tuple[int, int]:
