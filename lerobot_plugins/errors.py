@@ -1,8 +1,11 @@
 """Errors that teach: what is wrong, what was got, what was expected, what to do next."""
 
 
-class ZooError(ValueError):
+class ZooError(Exception):
     """A wrong input, reported so that the reader knows what to do next.
+
+    Not a `ValueError`: where a config refuses its values, LeRobot's option parser drops the text of those
+    ("Couldn't instantiate class ...") and shows the text of any other.
 
     Args:
         what: One sentence that says what is wrong and where (file, key, dimension).

@@ -81,6 +81,26 @@ def test_fine_tuning_normalises_with_the_statistics_that_were_asked_for(
     assert (config["optimizer_lr"], config["trained_steps"]) == (1e-5, 8)
 
 
+def test_fine_tuning_maps_the_names_of_cameras(uninterrupted, tmp_path):
+    from toy_data import write_toy_dataset
+
+    write_toy_dataset(tmp_path / "renamed", lengths=(6, 6), cameras=("top", "wrist"))
+    names = {
+        f"observation.images.{theirs}": f"observation.images.{ours}"
+        for theirs, ours in (("top", "image"), ("wrist", "image2"))
+    }
+    tuned = train(
+        tmp_path / "renamed",
+        tmp_path / "run",
+        f"--policy.path={uninterrupted.policy()}",
+        f"--rename_map={json.dumps(names)}",
+        "--policy.push_to_hub=false",
+        "--steps=2",
+    )
+    config = json.loads((tuned.policy() / "config.json").read_text())
+    assert config["camera_order"] == list(names.values())
+
+
 def test_fine_tuning_on_data_of_another_width_is_refused(uninterrupted, tmp_path):
     from toy_data import write_toy_dataset
 
@@ -111,6 +131,21 @@ def test_sample_weighting_uses_the_loss_per_row(uninterrupted, toy_root, tmp_pat
     weighted = train(toy_root, tmp_path / "run", *TINY, "--sample_weighting.type=uniform", "--steps=2")
     assert len(weighted.losses) == 2
     assert weighted.losses[0] == pytest.approx(uninterrupted.losses[0], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--policy.dtype=float16", ("unknown dtype", "float16 overflows in Gemma; use bfloat16")),
+        ("--policy.n_action_steps=9", ("n_action_steps=9, chunk_size=8", "pass --policy.n_action_steps=8")),
+    ],
+)
+def test_a_wrong_option_ends_the_command_with_the_whole_message(toy_root, tmp_path, capsys, option, words):
+    with pytest.raises(SystemExit):
+        train(toy_root, tmp_path / "run", *TINY, option)
+    said = capsys.readouterr().err
+    assert all(word in said for word in words)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_policy_without_cameras_is_refused(tmp_path):

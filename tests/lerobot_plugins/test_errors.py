@@ -1,6 +1,9 @@
 import pickle
+from dataclasses import dataclass
 
+import draccus
 import pytest
+from draccus.utils import DecodingError
 
 from lerobot_plugins.errors import ZooError, first_names
 
@@ -25,10 +28,22 @@ def test_it_crosses_process_boundaries():
     assert (error.what, error.got, error.expected, error.do) == ("broken", "a", "b", "c")
 
 
-def test_it_is_a_value_error():
-    """Callers that know nothing of us still catch wrong input."""
-    with pytest.raises(ValueError, match="broken"):
-        raise ZooError("broken")
+def test_the_option_parser_shows_it_whole():
+    """draccus drops the text of a ValueError that a config raises."""
+
+    @dataclass
+    class Inner:
+        width: int = 1
+
+        def __post_init__(self) -> None:
+            raise ZooError("the width is wrong", got=self.width, do="widen it")
+
+    @dataclass
+    class Outer:
+        inner: Inner | None = None
+
+    with pytest.raises(DecodingError, match=r"the width is wrong\n +got: +7\n +do: +widen it"):
+        draccus.parse(Outer, args=["--inner.width=7"])
 
 
 def test_long_lists_of_names_are_counted():

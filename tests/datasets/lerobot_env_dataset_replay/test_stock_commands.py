@@ -9,6 +9,8 @@ import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.scripts import lerobot_eval
 
+from lerobot_plugins.errors import ZooError
+
 ACT = [
     "--policy.type=act",
     "--policy.device=cpu",
@@ -78,7 +80,7 @@ def test_an_evaluation_can_be_recorded(root, tmp_path, monkeypatch):
 
 
 def test_a_wrong_episode_ends_the_command_with_the_reason(root, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="from 0 to 2"):
+    with pytest.raises(ZooError, match="from 0 to 2"):
         run_eval(
             monkeypatch, [*ACT, *env_arguments(root, tmp_path), "--env.episodes=[9]", "--eval.n_episodes=1"]
         )
