@@ -49,6 +49,7 @@ format: setup  ## let ruff rewrite the sources
 bench: setup  ## measured speed beside named peers, JSON on the last line of each
 	$(BIN)/python benchmarks/tfrecord.py
 	$(BIN)/python benchmarks/conversion.py
+	$(BIN)/python benchmarks/prefix_encoder.py
 
 libero-env: setup  ## the LIBERO simulator and its assets in an environment of its own
 	$(BIN)/python scripts/libero_setup.py
