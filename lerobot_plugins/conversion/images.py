@@ -97,6 +97,9 @@ def _decode_png(encoded: bytes | memoryview, shape: tuple[int, ...]) -> np.ndarr
     _check_shape((*size(encoded), 3), shape)
     try:
         with Image.open(io.BytesIO(encoded)) as image:
+            # Decoding stops at the last pixel and would not miss what comes after it.
+            image.verify()
+        with Image.open(io.BytesIO(encoded)) as image:
             if image.mode != "RGB":
                 raise ZooError("a picture is not RGB", got=f"a PNG of mode {image.mode}", expected="mode RGB")
             return np.array(image)

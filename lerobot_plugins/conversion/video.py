@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import av.error
+import av.logging
 import numpy as np
 
 from lerobot_plugins.errors import ZooError
@@ -55,6 +56,8 @@ def concatenate(parts: Sequence[Path], lengths: Sequence[int], fps: int, path: P
         fps: Their frame rate.
         path: The file to write.
     """
+    # libav announces the second pass of `faststart`, which moves the index to the beginning of the file.
+    av.logging.set_libav_level(av.logging.WARNING)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as target:
         stream = None
         start = 0

@@ -1,0 +1,93 @@
+"""`lerobot-plugins convert rlds` as a user calls it, in this process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from rlds_samples import damage, libero_source, tree
+
+from lerobot_dataset_rlds import PRESETS
+from lerobot_plugins.cli.main import main
+
+
+def convert(source: Path, root: Path, *arguments: str) -> int:
+    options = ["--repo-id", "local/x", "--root", str(root), "--workers", "1", *arguments]
+    return main(["convert", "rlds", str(source), *options])
+
+
+def test_a_data_set_is_converted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    libero_source(tmp_path / "rlds")
+    with caplog.at_level("INFO"):
+        assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero") == 0
+    assert "3 episodes, 17 frames" in caplog.text
+    dataset = LeRobotDataset("local/x", root=tmp_path / "out", video_backend="pyav")
+    assert (dataset.num_episodes, dataset.meta.robot_type) == (3, "franka")
+    assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero") == 2
+
+
+def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
+    libero_source(tmp_path / "rlds")
+    mapping = tmp_path / "mine.yaml"
+    mapping.write_text((PRESETS / "libero.yaml").read_text().replace("fps: 20", "fps: 10"))
+    assert convert(tmp_path / "rlds", tmp_path / "out", "--mapping", str(mapping), "--images", "jpeg") == 0
+    assert json.loads((tmp_path / "out/meta/info.json").read_text())["fps"] == 10
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    libero_source(tmp_path / "rlds")
+    before = tree(tmp_path)
+    with caplog.at_level("INFO"):
+        assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero", "--dry-run") == 0
+    assert "frames      17" in caplog.text
+    assert tree(tmp_path) == before
+
+
+def test_skipped_episodes_are_listed_and_counted_as_findings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
+    source = libero_source(tmp_path / "rlds")
+    damage(source.shards[1].path, 300, b"damage")
+    assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero", "--images", "jpeg") == 2
+    assert "episode 2 (sample-train.tfrecord-00001-of-00002, record 0, byte 0)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    arguments = ("--preset", "libero", "--images", "jpeg", "--on-error", "skip")
+    assert convert(tmp_path / "rlds", tmp_path / "out", *arguments) == 1
+    assert "skipped episode 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--preset", "libero", "--repo-id", "../x"), "--repo-id names no dataset"),
+        (("--preset", "libero", "--workers", "0"), "--workers must be at least 1"),
+        (("--preset", "bridge"), "names other dimensions for 'observation.state' than the data set has"),
+        (("--preset", "libero", "--split", "val"), "no split 'val'"),
+    ],
+)
+def test_wrong_use_is_explained(
+    tmp_path: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    libero_source(tmp_path / "rlds")
+    assert convert(tmp_path / "rlds", tmp_path / "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_bridge_is_light_to_import() -> None:
+    """The command's help needs nothing but the standard library."""
+    heavy = "numpy", "av", "PIL", "torch", "lerobot", "pyarrow", "yaml"
+    code = f"import sys, lerobot_dataset_rlds; print([name for name in {heavy} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_workers_import_neither_torch_nor_lerobot() -> None:
+    code = (
+        "import sys, lerobot_plugins.conversion.workers, lerobot_dataset_rlds.source;"
+        "print([name for name in ('torch', 'lerobot', 'datasets', 'transformers') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,69 @@
+import hashlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from lerobot.configs.video import RGBEncoderConfig
+from rlds_samples import picture
+
+from lerobot_plugins.conversion import video
+from lerobot_plugins.errors import ZooError
+
+SHAPE = (64, 64, 3)
+
+
+def encode(path: Path, frames: int, fps: int, seed: int = 0) -> Path:
+    video.encode((picture(seed + frame) for frame in range(frames)), fps, SHAPE, path)
+    return path
+
+
+def times(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def pixels(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_the_encoder_is_set_as_lerobot_sets_it() -> None:
+    config = RGBEncoderConfig()
+    assert (config.vcodec, config.pix_fmt) == (video.CODEC, video.PIXEL_FORMAT)
+    assert config.get_codec_options(encoder_threads=1, as_strings=True) == video.ENCODER_OPTIONS
+
+
+@pytest.mark.parametrize("fps", [5, 7, 20, 30, 50])
+def test_joined_videos_show_every_frame_at_its_time(tmp_path: Path, fps: int) -> None:
+    lengths = [3, 1, 8]
+    parts = [encode(tmp_path / f"{i}.mp4", length, fps, 10 * i) for i, length in enumerate(lengths)]
+    whole = tmp_path / "whole.mp4"
+    video.concatenate(parts, lengths, fps, whole)
+    assert times(whole) == [Fraction(frame, fps) for frame in range(sum(lengths))]
+    apart = [frame for part in parts for frame in pixels(part)]
+    for joined, single in zip(pixels(whole), apart, strict=True):
+        np.testing.assert_array_equal(joined, single)
+
+
+def test_encoding_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    files = [encode(tmp_path / f"{i}.mp4", 10, 20) for i in range(3)]
+    assert len({hashlib.sha256(file.read_bytes()).hexdigest() for file in files}) == 1
+
+
+def test_lost_frames_are_noticed(tmp_path: Path) -> None:
+    part = encode(tmp_path / "part.mp4", 4, 20)
+    with pytest.raises(ZooError, match="lost frames"):
+        video.concatenate([part], [5], 20, tmp_path / "whole.mp4")
+
+
+def test_odd_sizes_are_encoded(tmp_path: Path) -> None:
+    images = [np.zeros((65, 33, 3), np.uint8)] * 2
+    video.encode(iter(images), 10, (65, 33, 3), tmp_path / "odd.mp4")
+    assert pixels(tmp_path / "odd.mp4")[0].shape == (65, 33, 3)
+
+
+def test_pictures_that_the_encoder_refuses_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match=r"refuses pictures of 2x2 pixels[^$]*--images jpeg"):
+        video.encode(iter([np.zeros((2, 2, 3), np.uint8)]), 10, (2, 2, 3), tmp_path / "small.mp4")
