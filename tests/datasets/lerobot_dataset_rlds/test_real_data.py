@@ -20,6 +20,7 @@ from lerobot_dataset_rlds.features import count_steps, read_numbers, read_texts
 from lerobot_dataset_rlds.mapping import load_mapping
 from lerobot_dataset_rlds.source import RldsSource
 from lerobot_plugins.conversion.images import decode
+from lerobot_plugins.conversion.preview import preview
 from lerobot_plugins.conversion.writer import write_dataset
 
 # folder, golden values, preset, splits
@@ -102,11 +103,16 @@ def test_converted_fields_and_pictures_are_exact(source: RldsSource, golden: dic
             np.testing.assert_array_equal(values, fields[column.parts[0].path])
         tasks = [dataset.meta.tasks.iloc[i].name for i in chosen.column("task_index").to_pylist()]
         assert tasks == fields["language_instruction"].tolist()
-    first = np.asarray(
-        Image.open(io.BytesIO(table.column(next(iter(source.mapping.images)))[0].as_py()["bytes"]))
-    )
-    seen = dataset[0][next(iter(source.mapping.images))]
-    np.testing.assert_array_equal(np.round(seen.permute(1, 2, 0).numpy() * 255), first)
+    camera = next(iter(source.mapping.images))
+    original = np.asarray(Image.open(io.BytesIO(table.column(camera)[0].as_py()["bytes"])))
+    seen = dataset[0][camera].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(np.round(seen * 255), original)
+
+
+def test_the_black_camera_of_bridge_is_pointed_out(name: str, source: RldsSource) -> None:
+    text = preview(source, images="jpeg", on_error="stop").text
+    blank = [line.split()[0] for line in text.splitlines() if "BLANK" in line]
+    assert blank == (["observation.images.image_3"] if name == "bridge" else [])
 
 
 @pytest.mark.slow
