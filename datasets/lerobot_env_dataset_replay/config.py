@@ -1,6 +1,5 @@
 """The environment `dataset_replay` as LeRobot configures it."""
 
-import contextlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +28,8 @@ class DatasetReplayEnv(EnvConfig):
         root: Its folder; by default the one LeRobot uses for this `repo_id`.
         episodes: Which episodes to play, in this order; all of them by default.
         report_dir: Where predictions and the report go; by default
-            `outputs/replay/<dataset>_<date-time>`. Later evaluations of one process go to sub-folders
-            `eval_0002`, `eval_0003`, ...
+            `outputs/replay/<dataset>_<date-time>`. A report of an earlier process there is replaced. Later
+            evaluations of one process (in training) go to new sub-folders `eval_0002`, `eval_0003`, ...
         tolerance: An episode counts as a success (LeRobot's `pc_success`) when the mean absolute error of
             its executed actions, normalised to [-1, 1] by the dataset's range, is at most this.
         video_backend: The decoder of video frames.
@@ -47,24 +46,21 @@ class DatasetReplayEnv(EnvConfig):
     features: dict[str, PolicyFeature] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # LeRobot's argument parser would hide the text of an error raised here. `layout` raises it again
-        # where the commands start: `get_env_processors` in lerobot-train, `create_envs` in lerobot-eval.
+        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
+            raise ZooError("env.tolerance is no error bound", got=self.tolerance, expected="a number above 0")
         if self.repo_id:
-            with contextlib.suppress(ZooError):
-                self.fps = read_info(find_root(self.repo_id, self.root))["fps"]
-                self.features, self.features_map = self.layout.env_features, self.layout.features_map
+            self.fps = read_info(find_root(self.repo_id, self.root))["fps"]
+            self.features, self.features_map = self.layout.env_features, self.layout.features_map
 
     @property
     def layout(self) -> ObservationLayout:
         """How the dataset's features travel through the environment interface.
 
         Raises:
-            ZooError: No `repo_id`, no usable dataset there, or a `tolerance` that is none.
+            ZooError: No `repo_id`, or no usable dataset there.
         """
         if not self.repo_id:
             raise ZooError("dataset_replay needs a dataset", do="--env.repo_id=OWNER/NAME [--env.root=DIR]")
-        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
-            raise ZooError("env.tolerance is no error bound", got=self.tolerance, expected="a number above 0")
         return ObservationLayout.of(read_info(find_root(self.repo_id, self.root))["features"])
 
     @property

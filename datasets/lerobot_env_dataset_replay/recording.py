@@ -73,11 +73,11 @@ class Recording:
         texts = [key for key, feature in info["features"].items() if feature["dtype"] == "string"]
         if texts:
             logger.warning("Text columns reach no policy and are not replayed: %s", ", ".join(texts))
-        # All frames as uint8, as LeRobot's training reads them.
         self._dataset = LeRobotDataset(
             repo_id,
             root=self.root,
-            episodes=sorted(self.episodes),
+            # None shares the cache that training on the whole dataset has made.
+            episodes=None if episodes is None else sorted(self.episodes),
             video_backend=video_backend,
             return_uint8=True,
         )
@@ -93,7 +93,8 @@ class Recording:
             ZooError: A recorded action is not finite.
         """
         first = int(self._dataset.meta.episodes[episode]["dataset_from_index"])
-        position = self._dataset.absolute_to_relative_idx[first]
+        to_position = self._dataset.absolute_to_relative_idx
+        position = first if to_position is None else to_position[first]
         columns = [ACTION, "task_index", "timestamp"] + ([] if self.hold_reason else [OBS_STATE])
         rows = self._dataset.hf_dataset.with_format("numpy", columns=columns)[
             position : position + self.length(episode)

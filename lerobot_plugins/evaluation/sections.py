@@ -18,7 +18,7 @@ ABOUT = (
     "Executed is the action of each frame as it would have gone to the robot, chunk every step of every "
     "predicted action chunk inside its episode. Normalised errors are in units in which each dimension's "
     "recorded range is [-1, 1]. The baselines need no network: hold stays at the current state, repeat "
-    "previous repeats the last recorded action, dataset mean is constant."
+    "previous repeats the last recorded action (from an episode's second frame on), dataset mean is constant."
 )
 
 

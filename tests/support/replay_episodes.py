@@ -49,3 +49,10 @@ def make_episode(index: int, length: int, *, offset: Any = 0.0, horizon: int = 3
         chunk_start_C=start_C,
         chunk_CHA=predicted_TA[steps_CH] if horizon else np.zeros((0, 0, 4), np.float32),
     )
+
+
+def skip_figures(monkeypatch: Any) -> None:
+    """Let reports hold metrics and predictions only: figures take a second and have tests of their own."""
+    monkeypatch.setattr("lerobot_plugins.evaluation.report.report_page", lambda *_: "")
+    monkeypatch.setattr("lerobot_plugins.evaluation.figures.overview", lambda *_: None)
+    monkeypatch.setattr("lerobot_plugins.evaluation.figures.to_png", lambda _: b"")

@@ -1,5 +1,6 @@
 import pytest
 from replay_data import recorded_actions, write_replay_dataset
+from replay_episodes import skip_figures
 
 from lerobot_env_dataset_replay import recorder
 
@@ -28,7 +29,4 @@ def fresh_process(monkeypatch):
 
 @pytest.fixture
 def without_figures(monkeypatch):
-    """Metrics and predictions only: figures take a second and have tests of their own."""
-    monkeypatch.setattr("lerobot_plugins.evaluation.report.report_page", lambda *_: "")
-    monkeypatch.setattr("lerobot_plugins.evaluation.figures.overview", lambda *_: None)
-    monkeypatch.setattr("lerobot_plugins.evaluation.figures.to_png", lambda _: b"")
+    skip_figures(monkeypatch)

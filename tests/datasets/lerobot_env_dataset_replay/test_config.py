@@ -69,16 +69,19 @@ def test_wrong_episodes_are_refused(root, episodes, message):
 
 
 def test_a_folder_without_a_dataset_is_refused_and_not_created(tmp_path):
-    config = DatasetReplayEnv(repo_id="local/replay", root=tmp_path / "nowhere")
-    assert config.features == {}
-    for start in (make_env, make_processors):
-        with pytest.raises(ZooError, match="finds no LeRobot dataset") as caught:
-            start(config)
-        assert "--env.root" in str(caught.value)
+    with pytest.raises(ZooError, match="finds no LeRobot dataset") as caught:
+        DatasetReplayEnv(repo_id="local/replay", root=tmp_path / "nowhere")
+    assert "--env.root" in str(caught.value)
     assert not (tmp_path / "nowhere").exists()
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ZooError, match=r"notes\.txt"):
-        make_env(DatasetReplayEnv(repo_id="local/replay", root=tmp_path))
+        DatasetReplayEnv(repo_id="local/replay", root=tmp_path)
+
+
+def test_the_argument_parser_shows_the_reason(tmp_path):
+    arguments = ["--env.type=dataset_replay", "--env.repo_id=local/replay", f"--env.root={tmp_path}"]
+    with pytest.raises(draccus.ParsingError, match="finds no LeRobot dataset 'local/replay'"):
+        draccus.parse(EvalPipelineConfig, args=arguments)
 
 
 def test_without_root_the_dataset_is_looked_for_in_lerobots_home(root, tmp_path, monkeypatch):
@@ -86,7 +89,7 @@ def test_without_root_the_dataset_is_looked_for_in_lerobots_home(root, tmp_path,
 
     monkeypatch.setattr(info, "HF_LEROBOT_HOME", tmp_path)
     with pytest.raises(ZooError, match="hf download local/replay"):
-        make_env(DatasetReplayEnv(repo_id="local/replay"))
+        DatasetReplayEnv(repo_id="local/replay")
     (tmp_path / "local").mkdir()
     (tmp_path / "local/replay").symlink_to(root)
     assert "action" in DatasetReplayEnv(repo_id="local/replay").features
@@ -105,13 +108,13 @@ def test_a_dataset_it_cannot_use_is_refused(root, tmp_path, change, message):
     info = json.loads((root / "meta/info.json").read_text())
     (tmp_path / "meta/info.json").write_text(json.dumps(info | change))
     with pytest.raises(ZooError, match=message):
-        make_env(DatasetReplayEnv(repo_id="local/replay", root=tmp_path))
+        DatasetReplayEnv(repo_id="local/replay", root=tmp_path)
 
 
-def test_a_tolerance_must_be_a_bound(root):
+def test_a_tolerance_must_be_a_bound():
     for tolerance in (0, -1, float("nan")):
         with pytest.raises(ZooError, match="no error bound"):
-            make_env(DatasetReplayEnv(repo_id="local/replay", root=root, tolerance=tolerance))
+            DatasetReplayEnv(tolerance=tolerance)
 
 
 @pytest.mark.parametrize(

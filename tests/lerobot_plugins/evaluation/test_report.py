@@ -6,12 +6,17 @@ import re
 
 import numpy as np
 import pytest
-from replay_episodes import NAMES, make_episode, make_run
+from replay_episodes import NAMES, make_episode, make_run, skip_figures
 
 from lerobot_plugins.cli.main import main
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import episodes
 from lerobot_plugins.evaluation.report import write_report
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    skip_figures(monkeypatch)
 
 
 def write_evaluation(folder, chosen=(0, 1), finished=(0, 1), offset=0.1, **run):
@@ -67,6 +72,7 @@ def test_rebuilding_gives_the_same_bytes(tmp_path):
     assert first == [(tmp_path / name).read_bytes() for name in names]
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_predictions_have_one_row_per_frame(tmp_path):
     folder = write_evaluation(tmp_path)
     episode = make_episode(1, 7, offset=0.1)
@@ -92,6 +98,7 @@ def test_an_evaluation_of_which_nothing_is_finished(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["executed"] is None
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_one_folder_prints_its_summary(tmp_path, capsys):
     assert main(["report", str(write_evaluation(tmp_path))]) == 0
     printed = capsys.readouterr().out
@@ -99,6 +106,7 @@ def test_one_folder_prints_its_summary(tmp_path, capsys):
         assert text in printed
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_several_folders_are_compared(tmp_path, capsys):
     good = write_evaluation(tmp_path / "good", offset=0.01)
     part = write_evaluation(tmp_path / "part", finished=(1,))
@@ -142,6 +150,7 @@ def test_a_damaged_episode_is_named(tmp_path):
         write_report(folder)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_clearing_removes_only_our_files(tmp_path):
     folder = write_evaluation(tmp_path)
     write_report(folder)
