@@ -119,7 +119,10 @@ def _read_split(folder: Path, dataset: str, split: Mapping[str, Any]) -> Split:
     name = split["name"]
     lengths = tuple(int(length) for length in split.get("shardLengths", ()))
     if not lengths:
-        raise ZooError(f"{folder}/dataset_info.json gives no shardLengths for the split '{name}'")
+        raise ZooError(
+            f"{folder}/dataset_info.json gives no shardLengths for the split '{name}'",
+            do="load and save the data set once with tensorflow_datasets >= 4.7",
+        )
     template = split.get("filepathTemplate") or _DEFAULT_TEMPLATE
     shards = []
     for index in range(len(lengths)):

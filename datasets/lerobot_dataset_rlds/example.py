@@ -171,7 +171,9 @@ def _fields(view: memoryview) -> Iterator[Field]:
             else:
                 length = _FIXED_SIZES[wire_type]
             if length > size - position:
-                raise _malformed(f"field {number} at byte {position} wants {length} of {size - position} bytes")
+                raise _malformed(
+                    f"field {number} at byte {position} wants {length} of {size - position} bytes"
+                )
             payload = view[position : position + length]
             position += length
         else:

@@ -170,8 +170,8 @@ def _tensor(tensor: Mapping[str, Any], column: str) -> Field:
     shape, dtype = _shape(tensor), tensor.get("dtype", "")
     if tensor.get("encoding", "none") != "none":
         return Field(column, "unsupported", problem=f"a tensor stored with the encoding {tensor['encoding']}")
-    if any(size < 0 for size in shape):
-        return Field(column, "unsupported", problem=f"a tensor of varying shape {shape}")
+    if any(size < 1 for size in shape):
+        return Field(column, "unsupported", problem=f"a tensor of the varying or empty shape {shape}")
     if dtype in ("string", "object"):
         if shape:
             return Field(column, "unsupported", problem=f"several texts for each step, {shape}")

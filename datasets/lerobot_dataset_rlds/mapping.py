@@ -138,7 +138,7 @@ class _Reader:
         if names is not None and not (
             isinstance(names, list) and all(isinstance(name, str) for name in names)
         ):
-            raise self._error(f"{key}.names", names, "a list of texts (quote y, n, yes and no)")
+            raise self._error(f"{key}.names", names, "a list of texts (quote yes, no, on and off)")
         parts = tuple(self._part(source, f"{key}.source") for source in sources)
         return ColumnMapping(parts, None if names is None else tuple(names))
 

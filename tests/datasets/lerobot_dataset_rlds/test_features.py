@@ -40,7 +40,8 @@ def test_fields_are_found_by_path() -> None:
     [
         ({"sequence": {"feature": tensor("float32"), "length": "-1"}}, "ragged"),
         ({"pythonClassName": "a.b.Video", "video": {}}, "kind Video"),
-        (tensor("float32", -1, 3), "varying shape"),
+        (tensor("float32", -1, 3), "varying or empty shape"),
+        (tensor("float32", 0), "varying or empty shape"),
         (tensor("float32", 3, encoding="zlib"), "encoding zlib"),
         (tensor("complex64", 3), "complex64"),
         (tensor("bfloat16", 3), "bfloat16"),

@@ -60,7 +60,7 @@ def test_presets_are_mapping_files(preset: Path) -> None:
         ("fps: 10", "fps: 10\nfsp: 3", "unknown: fsp"),
         ("rotate: 180", "rotate: 90", "0 or 180"),
         ("slice: [0, 6]", "slice: 6", r"\[start, stop\]"),
-        ("names: [a, b,", "names: [a, no,", "quote y, n"),
+        ("names: [a, b,", "names: [a, no,", "quote yes, no"),
         ("  action:", "  actions:", "no policy trains without"),
         ("observation.images.front", "../front", "letters, digits"),
         ("observation.images.front", "observation..front", "letters, digits"),

@@ -150,33 +150,53 @@ def test_ctrl_c_says_how_far_it_came(
     assert tree(tmp_path / "dataset") == expected
 
 
-def test_ctrl_c_lets_running_workers_finish(source: RldsSource, tmp_path: Path) -> None:
-    root = tmp_path / "dataset"
-
-    def work() -> None:
-        try:
-            write_dataset(source, root, workers=2)
-        except KeyboardInterrupt as error:
-            (tmp_path / "message").write_text(str(error))
-
+@pytest.fixture
+def working(source: RldsSource, tmp_path: Path) -> int:
+    """A process that converts with two workers and has finished an episode; the leader of its group."""
     child = os.fork()
     if child == 0:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
-            work()
+            write_dataset(source, tmp_path / "dataset", workers=2)
+        except KeyboardInterrupt as error:
+            (tmp_path / "message").write_text(str(error))
         finally:
             os._exit(0)
-    episodes = Staging.of(root).folder / "episodes"
+    episodes = Staging.of(tmp_path / "dataset").folder / "episodes"
+    wait_until(lambda: bool(modification_times(episodes)))
+    return child
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while not modification_times(episodes) and time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(child, signal.SIGINT)
-    os.waitpid(child, 0)
-    finished = len(modification_times(episodes))
+
+
+def group_is_gone(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_ctrl_c_lets_running_workers_finish(working: int, tmp_path: Path) -> None:
+    staging = Staging.of(tmp_path / "dataset")
+    os.killpg(working, signal.SIGINT)
+    os.waitpid(working, 0)
+    finished = len(modification_times(staging.folder / "episodes"))
     assert f"{finished} of 6 episodes are finished" in (tmp_path / "message").read_text()
-    assert not any((Staging.of(root).folder / "working").iterdir())
+    assert not any((staging.folder / "working").iterdir())
+
+
+def test_workers_do_not_outlive_a_killed_parent(working: int) -> None:
+    os.kill(working, signal.SIGKILL)
+    os.waitpid(working, 0)
+    wait_until(lambda: group_is_gone(working))
 
 
 def test_a_killed_worker_is_reported(source: RldsSource, tmp_path: Path) -> None:
