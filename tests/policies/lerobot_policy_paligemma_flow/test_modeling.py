@@ -165,6 +165,21 @@ def test_rows_do_not_see_each_other(shared):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("order", [("image", "image2"), ("image2", "image")])
+def test_cameras_are_seen_in_the_order_of_the_config(order):
+    names = [f"observation.images.{name}" for name in order]
+    policy = tiny_policy(TYPE, camera_order=names)
+    batch = observation_batch(policy.config)
+    prefix = policy.vlm(
+        [batch[name] * 2 - 1 for name in names],  # pictures of the tower's own size; levels differ by < 1/255
+        [None, None],
+        batch["observation.language.tokens"],
+        batch["observation.language.attention_mask"],
+    )
+    torch.testing.assert_close(policy._prefix(batch).hidden_BSD, prefix.hidden_BSD, atol=0.05, rtol=0)
+
+
+@torch.no_grad()
 def test_a_camera_may_be_absent_at_run_time(shared):
     batch = observation_batch(shared.config)
     alone = tiny_policy(TYPE, use_aux_camera=False, clip_value=None)
