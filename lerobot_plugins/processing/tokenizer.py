@@ -44,6 +44,7 @@ class TextTokenizer(Protocol):
     pad_id: int
     bos_id: int
     newline_id: int
+    vocabulary: int
 
     def encode(self, text: str) -> list[int]:
         """Token ids without special tokens."""
@@ -55,6 +56,7 @@ class ByteTokenizer:
     pad_id, eos_id, bos_id = 0, 1, 2
     offset = 3
     newline_id = ord("\n") + offset
+    vocabulary = 256 + offset
 
     def encode(self, text: str) -> list[int]:
         return [byte + self.offset for byte in text.encode()]
@@ -95,6 +97,7 @@ class FileTokenizer:
                 do="set --policy.tokenizer_name to PaliGemma's tokenizer",
             )
         self.pad_id, self.bos_id, self.newline_id = ids.values()
+        self.vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -169,6 +172,16 @@ class PromptTokenizerStep(ProcessorStep):
         if self.tokenizer_name != BYTE:
             self._content = read_tokenizer_file(self.tokenizer_name)
         return self
+
+    def require_vocabulary(self, table: int) -> None:
+        """Raise if the tokenizer has more ids than the model's token table has rows."""
+        if self.tokenizer.vocabulary > table:
+            raise ZooError(
+                f"the tokenizer {self.tokenizer_name} does not belong to this model",
+                got=f"{self.tokenizer.vocabulary} token ids",
+                expected=f"at most {table}, the rows of the model's token table",
+                do="leave --policy.tokenizer_name out to use the one that belongs to the weights",
+            )
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:

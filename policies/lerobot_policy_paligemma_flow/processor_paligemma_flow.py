@@ -20,7 +20,8 @@ def make_paligemma_flow_pre_post_processors(
     """Both pipelines of a fresh policy; LeRobot finds this function by its name.
 
     Raises:
-        ZooError: The tokenizer cannot be found, or there are no statistics to normalise with.
+        ZooError: The tokenizer cannot be found or has another vocabulary than the model, or there are no
+            statistics to normalise with.
     """
     stock = make_default_policy_processor_steps(config)
     prompt = PromptTokenizerStep(
@@ -29,6 +30,8 @@ def make_paligemma_flow_pre_post_processors(
         padding=config.tokenizer_padding,
         template=config.prompt_template,
     ).read_file()
+    if config.vlm_config is not None:  # known once the policy was made
+        prompt.require_vocabulary(config.vlm_config["text_config"]["vocab_size"])
     state_keys = [OBS_STATE] if config.use_state_input else []
     normalize, unnormalize = make_exact_steps(config, state_keys, dataset_stats)
     return make_policy_processor_pipelines(

@@ -7,6 +7,7 @@ from tiny_paligemma import save_tiny
 from tiny_policies import processors, raw_batch, tiny_config, toy_statistics
 
 from lerobot_plugins.errors import ZooError
+from lerobot_policy_paligemma_flow.modeling_paligemma_flow import PaliGemmaFlowPolicy
 from lerobot_policy_paligemma_flow.processor_paligemma_flow import default_tokenizer
 
 TYPE = "paligemma_flow"
@@ -81,3 +82,11 @@ def test_a_folder_brings_its_tokenizer(tmp_path):
 def test_offline_a_missing_tokenizer_is_refused_at_the_start():
     with pytest.raises(ZooError, match=r"--policy\.tokenizer_name"):
         processors(tiny_config(TYPE, tokenizer_name="some-lab/some-model"))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    """Its ids would run off the token table, on a GPU without a word of why."""
+    config = tiny_config(TYPE, tokenizer_name=str(save_tokenizer(tmp_path)))
+    PaliGemmaFlowPolicy(config)
+    with pytest.raises(ZooError, match=r"at most 264(.|\n)*--policy\.tokenizer_name"):
+        processors(config)
