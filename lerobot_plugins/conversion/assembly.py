@@ -6,7 +6,7 @@ T frames; D the shape of one frame's value; C channels; V the 256 intensities.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from lerobot.utils.constants import DEFAULT_FEATURES
 from lerobot.utils.io_utils import write_json
 
 from lerobot_plugins.conversion import video
-from lerobot_plugins.conversion.data_files import DataFile, index_columns
+from lerobot_plugins.conversion.data_files import DataFile, Pictures, index_columns
 from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.episode_rows import statistics_columns, write_episodes
 from lerobot_plugins.conversion.layout import FileLimits, Place, assign_files
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
 from lerobot_plugins.conversion.source import EpisodeSource, is_camera
-from lerobot_plugins.conversion.staged import StagedEpisode, data_bytes, video_path
+from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.statistics.exact import Statistics, exact_statistics
 from lerobot_plugins.statistics.images import image_statistics, sampled
 
@@ -58,10 +58,12 @@ class Assembly:
         self.root = root
         self.cameras = [key for key, feature in source.features.items() if is_camera(feature)]
         self.features = _stored_features(source.features, storage)
+        self.sizes: list[int] = []
         self.lengths: list[int] = []
         self.task_index: dict[str, int] = {}
         for folder in folders:
-            episode = StagedEpisode(folder)
+            episode = StagedEpisode.load(folder)
+            self.sizes.append(episode.data_bytes)
             self.lengths.append(episode.length)
             for task in episode.tasks:
                 self.task_index.setdefault(task, len(self.task_index))
@@ -81,19 +83,18 @@ class Assembly:
         columns: dict[str, list[np.ndarray]] = defaultdict(list)
         histograms: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(1, dtype=np.int64))
         first_index = 0
-        for place in self._files([data_bytes(folder) for folder in self.folders], self.limits.data_mb):
+        for place in self._files(self.sizes, self.limits.data_mb):
             path = self.root / DEFAULT_DATA_PATH.format(chunk_index=place.chunk, file_index=place.file)
             with DataFile(path, self.features) as file:
                 for index in place.episodes:
-                    episode = StagedEpisode(self.folders[index])
+                    episode = StagedEpisode.load(self.folders[index])
                     numbers = self._numbers(episode, index, first_index)
-                    file.write(episode, numbers)
+                    file.write(numbers, self._pictures(episode, self.folders[index]))
                     self.rows.append(self._row(episode, index, first_index, place, numbers))
                     for key, values_TD in numbers.items():
-                        # A copy, so that the episode's file need not stay mapped.
-                        columns[key].append(values_TD.copy())
+                        columns[key].append(values_TD)
                     for camera in self.cameras:
-                        histograms[camera] = histograms[camera] + episode.histogram(camera)
+                        histograms[camera] = histograms[camera] + episode.histograms[camera]
                     first_index += episode.length
                     advance()
         images = sum(len(sampled(length)) for length in self.lengths)
@@ -106,12 +107,14 @@ class Assembly:
     def _numbers(self, episode: StagedEpisode, index: int, first_index: int) -> dict[str, np.ndarray]:
         """All numeric columns of an episode, (T, D) each."""
         task_indices = np.array([self.task_index[task] for task in episode.tasks])[episode.task_T]
-        staged = {
-            key: episode.column(key, feature)
-            for key, feature in self.features.items()
-            if key not in self.cameras and key not in DEFAULT_FEATURES
+        added = index_columns(episode.length, self.fps, index, first_index, task_indices)
+        return episode.columns | added
+
+    def _pictures(self, episode: StagedEpisode, folder: Path) -> dict[str, Pictures]:
+        return {
+            camera: Pictures(pictures_path(folder, camera), ends_T)
+            for camera, ends_T in episode.picture_ends.items()
         }
-        return staged | index_columns(episode.length, self.fps, index, first_index, task_indices)
 
     def _row(
         self,
@@ -123,7 +126,7 @@ class Assembly:
     ) -> dict[str, Any]:
         images = len(sampled(episode.length))
         statistics = {
-            key: image_statistics(episode.histogram(key), images)
+            key: image_statistics(episode.histograms[key], images)
             if key in self.cameras
             else exact_statistics(numbers[key])
             for key in self.features
@@ -158,8 +161,8 @@ class Assembly:
                 }
                 frames += self.lengths[index]
 
-    def _files(self, sizes: Sequence[int], limit_mb: int) -> Iterator[Place]:
-        yield from assign_files(sizes, limit_mb, self.limits.files_per_chunk)
+    def _files(self, sizes: Sequence[int], limit_mb: int) -> list[Place]:
+        return assign_files(sizes, limit_mb, self.limits.files_per_chunk)
 
     def _write_metadata(self, provenance: Mapping[str, Any]) -> None:
         has_videos = any(feature["dtype"] == "video" for feature in self.features.values())

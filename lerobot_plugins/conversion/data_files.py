@@ -3,7 +3,8 @@
 T frames; D the shape of one frame's value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from datasets.features.features import numpy_to_pyarrow_listarray
 from lerobot.datasets.feature_utils import get_hf_features_from_features
 from lerobot.utils.constants import DEFAULT_FEATURES
 
-from lerobot_plugins.conversion.staged import StagedEpisode
+from lerobot_plugins.conversion import images
 
 Features = Mapping[str, Mapping[str, Any]]
 
 
 def index_columns(
-    length: int, fps: int, episode_index: int, first_index: int, task_indices: Sequence[int]
+    length: int, fps: int, episode_index: int, first_index: int, task_indices: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The columns that LeRobot adds to every dataset, each (T, 1)."""
     frames = np.arange(length)
@@ -29,9 +30,28 @@ def index_columns(
         "frame_index": frames,
         "episode_index": np.full(length, episode_index),
         "index": first_index + frames,
-        "task_index": np.asarray(task_indices),
+        "task_index": task_indices,
     }
     return {key: columns[key].astype(DEFAULT_FEATURES[key]["dtype"])[:, None] for key in DEFAULT_FEATURES}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The files of one camera's pictures: one after the other in `path`, and where each of the T ends."""
+
+    path: Path
+    ends_T: np.ndarray
+
+    def column(self) -> pa.Array:
+        """LeRobot's image structs over the mapped file; nothing is copied."""
+        with pa.memory_map(str(self.path)) as file:
+            content = file.read_buffer()
+        offsets = np.concatenate([[0], self.ends_T]).astype(np.int32)
+        buffers = [None, pa.py_buffer(offsets), content]
+        encoded = pa.Array.from_buffers(pa.binary(), len(self.ends_T), buffers)
+        view = memoryview(content).cast("B")
+        names = [f"frame-{i:06d}{images.suffix(view[start:])}" for i, start in enumerate(offsets[:-1])]
+        return pa.StructArray.from_arrays([encoded, pa.array(names)], ["bytes", "path"])
 
 
 class DataFile:
@@ -60,21 +80,21 @@ class DataFile:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def write(self, episode: StagedEpisode, numbers: Mapping[str, np.ndarray]) -> None:
-        """Append an episode as a row group: its pictures, and the numeric columns (T, D)."""
-        columns = [
-            self._column(field.type, numbers[field.name])
-            if field.name in numbers
-            else episode.batch.column(field.name)
+    def write(self, columns: Mapping[str, np.ndarray], pictures: Mapping[str, Pictures]) -> None:
+        """Append an episode as a row group: its numeric columns (T, D), and its pictures."""
+        arrays = [
+            pictures[field.name].column()
+            if field.name in pictures
+            else _numbers(field.type, columns[field.name])
             for field in self._schema
         ]
-        self._writer.write_table(
-            pa.Table.from_arrays(columns, schema=self._schema), row_group_size=episode.length
-        )
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
+        self._writer.write_table(table, row_group_size=len(table))
 
-    def _column(self, kind: pa.DataType, values_TD: np.ndarray) -> pa.Array:
-        if isinstance(kind, pa.ExtensionType):
-            return pa.ExtensionArray.from_storage(kind, numpy_to_pyarrow_listarray(values_TD))
-        if pa.types.is_fixed_size_list(kind):
-            return pa.FixedSizeListArray.from_arrays(pa.array(values_TD.reshape(-1)), type=kind)
-        return pa.array(values_TD.reshape(-1), kind)
+
+def _numbers(kind: pa.DataType, values_TD: np.ndarray) -> pa.Array:
+    if isinstance(kind, pa.ExtensionType):
+        return pa.ExtensionArray.from_storage(kind, numpy_to_pyarrow_listarray(values_TD))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(pa.array(values_TD.reshape(-1)), type=kind)
+    return pa.array(values_TD.reshape(-1), kind)

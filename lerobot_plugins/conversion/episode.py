@@ -1,9 +1,6 @@
-"""One episode: checked, its pictures encoded or kept, staged as an Arrow file and one video a camera.
+"""One episode: checked, its pictures encoded or kept, and staged.
 
-The Arrow file holds the numeric columns, the task of each frame, and with `--images jpeg` the pictures'
-bytes; its metadata holds the histograms of the sampled pictures. Assembling the dataset maps it into memory.
-
-T frames; H, W, C height, width, channels; D one frame's value, flattened; V the 256 intensities.
+T frames; H, W, C height, width, channels; D the shape of one frame's value; V the 256 intensities.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,28 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from lerobot_plugins.conversion import images, video
 from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.conversion.source import Episode, EpisodeSource, Frames, is_camera
+from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.conversion.staging import Staging
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.images import histogram, sampled
 
 ImageStorage = Literal["video", "jpeg"]
-ARROW_FILE = "episode.arrow"
-TASK_COLUMN = "task"
-
-
-def video_file(camera: str) -> str:
-    """The name of a staged episode's video."""
-    return f"{camera}.mp4"
-
-
-def histogram_key(camera: str) -> bytes:
-    """The name of a camera's histogram in the Arrow file's metadata: int64, (C, V)."""
-    return f"histogram {camera}".encode()
+# Arrow counts the bytes of a column's pictures with 31 bits.
+_MAX_PICTURE_BYTES = 2**31 - 1
 
 
 def stage_episode(source: EpisodeSource, index: int, staging: Staging, storage: ImageStorage) -> int:
@@ -93,29 +80,16 @@ def _check_column(key: str, values_TD: np.ndarray, feature: Mapping[str, Any], f
 
 
 def _write(episode: Episode, source: EpisodeSource, folder: Path, storage: ImageStorage) -> None:
-    columns: dict[str, pa.Array] = {TASK_COLUMN: pa.array(episode.tasks, pa.string())}
-    histograms: dict[bytes, bytes] = {}
-    for key, feature in source.features.items():
-        if not is_camera(feature):
-            columns[key] = _numbers(episode.columns[key])
-            continue
-        frames, shape = episode.images[key], tuple(feature["shape"])
-        counts_CV = np.zeros((shape[2], 256), dtype=np.int64)
+    staged = StagedEpisode.of(episode.tasks, episode.columns)
+    for key, frames in episode.images.items():
+        shape = tuple(source.features[key]["shape"])
+        staged.histograms[key] = counts_CV = np.zeros((shape[2], 256), dtype=np.int64)
         if storage == "video":
             decoded = _decoded(key, frames, shape, counts_CV)
-            video.encode(decoded, source.fps, shape, folder / video_file(key))
+            video.encode(decoded, source.fps, shape, video_path(folder, key))
         else:
-            columns[key] = _kept(key, frames, shape, counts_CV)
-        histograms[histogram_key(key)] = counts_CV.tobytes()
-    batch = pa.record_batch(columns).replace_schema_metadata(histograms)
-    with pa.OSFile(str(folder / ARROW_FILE), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-        writer.write_batch(batch)
-
-
-def _numbers(values_TD: np.ndarray) -> pa.Array:
-    """A numeric column, each frame's value flattened."""
-    frames = values_TD.shape[0]
-    return pa.FixedSizeListArray.from_arrays(pa.array(values_TD.reshape(-1)), values_TD.size // frames)
+            staged.picture_ends[key] = _keep(key, frames, shape, counts_CV, pictures_path(folder, key))
+    staged.save(folder)
 
 
 def _decoded(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.ndarray) -> Iterator[np.ndarray]:
@@ -129,19 +103,25 @@ def _decoded(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.nda
         yield np.ascontiguousarray(image_HWC[::-1, ::-1]) if frames.turned else image_HWC
 
 
-def _kept(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.ndarray) -> pa.Array:
-    """The untouched, verified bytes of the pictures as a column of LeRobot's image structs."""
+def _keep(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.ndarray, path: Path) -> np.ndarray:
+    """Verify the pictures and write their untouched bytes one after the other; returns where each ends."""
     if frames.turned:
         raise ZooError(f"{key} must be rotated, which changes its bytes", do="convert with --images video")
+    ends_T = np.cumsum([len(encoded) for encoded in frames.encoded])
+    if ends_T[-1] > _MAX_PICTURE_BYTES:
+        raise ZooError(
+            f"the pictures of {key} are too large for one episode",
+            got=f"{ends_T[-1]} bytes",
+            expected=f"at most {_MAX_PICTURE_BYTES}",
+            do="convert with --images video",
+        )
     in_sample = sampled(len(frames.encoded))
-    paths = []
-    for number, encoded in enumerate(frames.encoded):
-        with located(f"{key}, frame {number}"):
-            if number in in_sample:
-                counts_CV += histogram(images.decode(encoded, shape))
-            else:
-                images.verify(encoded, shape)
-            paths.append(f"frame-{number:06d}{images.suffix(encoded)}")
-    return pa.StructArray.from_arrays(
-        [pa.array(frames.encoded, pa.binary()), pa.array(paths)], ["bytes", "path"]
-    )
+    with path.open("wb") as file:
+        for number, encoded in enumerate(frames.encoded):
+            with located(f"{key}, frame {number}"):
+                if number in in_sample:
+                    counts_CV += histogram(images.decode(encoded, shape))
+                else:
+                    images.verify(encoded, shape)
+            file.write(encoded)
+    return ends_T

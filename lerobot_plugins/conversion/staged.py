@@ -1,50 +1,84 @@
-"""Read staged episodes back.
+"""The files of a staged episode, written by a worker and read back when the dataset is assembled.
+
+    episode.npz       numeric columns, the task of each frame, histograms of the sampled pictures
+    <camera>.mp4      with `--images video`
+    <camera>.pictures with `--images jpeg`: the files of the pictures, one after the other
+
+Plain NumPy, because pyarrow would import pandas into every worker.
 
 T frames; D the shape of one frame's value; C channels; V the 256 intensities.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from lerobot_plugins.conversion.episode import ARROW_FILE, TASK_COLUMN, histogram_key, video_file
+_NUMBERS_FILE = "episode.npz"
 
 
+@dataclass
 class StagedEpisode:
-    """One finished episode. Its columns are views of the mapped file, which stays mapped while they live.
+    """One episode without its pictures.
 
     Args:
-        folder: The folder that `stage_episode` wrote.
+        tasks: The different tasks in the order in which they come.
+        task_T: For each frame the number of its task.
+        columns: Numeric columns, (T, D) each.
+        histograms: For each camera the counts (C, V) of its sampled pictures.
+        picture_ends: For each camera whose files are kept, where each of the T pictures ends.
     """
 
-    def __init__(self, folder: Path) -> None:
-        with pa.memory_map(str(folder / ARROW_FILE)) as file:
-            self.batch: pa.RecordBatch = pa.ipc.open_file(file).get_batch(0)
-        self.length: int = self.batch.num_rows
-        encoded = self.batch.column(TASK_COLUMN).dictionary_encode()
-        # The different tasks in the order in which they come, and for each frame the number of its task.
-        self.tasks: list[str] = encoded.dictionary.to_pylist()
-        self.task_T: np.ndarray = encoded.indices.to_numpy()
+    tasks: list[str]
+    task_T: np.ndarray
+    columns: dict[str, np.ndarray]
+    histograms: dict[str, np.ndarray] = field(default_factory=dict)
+    picture_ends: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def column(self, key: str, feature: Mapping[str, Any]) -> np.ndarray:
-        """A numeric column, (T, D)."""
-        values = self.batch.column(key).flatten().to_numpy(zero_copy_only=False)
-        return values.reshape(self.length, *feature["shape"])
+    @classmethod
+    def of(cls, tasks: Sequence[str], columns: Mapping[str, np.ndarray]) -> "StagedEpisode":
+        """An episode whose pictures are yet to come, from the task of each frame."""
+        number = {task: index for index, task in enumerate(dict.fromkeys(tasks))}
+        return cls(list(number), np.array([number[task] for task in tasks]), dict(columns))
 
-    def histogram(self, camera: str) -> np.ndarray:
-        """Counts (C, V) of a camera's sampled pictures."""
-        metadata = self.batch.schema.metadata
-        return np.frombuffer(metadata[histogram_key(camera)], dtype=np.int64).reshape(-1, 256)
+    @classmethod
+    def load(cls, folder: Path) -> "StagedEpisode":
+        """Read an episode."""
+        with np.load(folder / _NUMBERS_FILE, allow_pickle=False) as arrays:
+            groups: dict[str, dict[str, np.ndarray]] = {"columns": {}, "histograms": {}, "picture_ends": {}}
+            for name in arrays.files:
+                group, _, key = name.partition("/")
+                if key:
+                    groups[group][key] = arrays[name]
+            return cls(json.loads(arrays["tasks"].tobytes()), arrays["task_T"], **groups)
 
+    def save(self, folder: Path) -> None:
+        """Write an episode."""
+        arrays = {"tasks": np.frombuffer(json.dumps(self.tasks).encode(), np.uint8), "task_T": self.task_T}
+        for group in ("columns", "histograms", "picture_ends"):
+            arrays |= {f"{group}/{key}": values for key, values in getattr(self, group).items()}
+        np.savez(folder / _NUMBERS_FILE, allow_pickle=False, **arrays)
 
-def data_bytes(folder: Path) -> int:
-    """Size of everything in a staged episode but its videos."""
-    return (folder / ARROW_FILE).stat().st_size
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return len(self.task_T)
+
+    @property
+    def data_bytes(self) -> int:
+        """About the size of everything but videos."""
+        return sum(values.nbytes for values in self.columns.values()) + sum(
+            int(ends_T[-1]) for ends_T in self.picture_ends.values()
+        )
 
 
 def video_path(folder: Path, camera: str) -> Path:
     """A staged episode's video of one camera."""
-    return folder / video_file(camera)
+    return folder / f"{camera}.mp4"
+
+
+def pictures_path(folder: Path, camera: str) -> Path:
+    """A staged episode's pictures of one camera, whose files are kept."""
+    return folder / f"{camera}.pictures"
