@@ -1,9 +1,11 @@
 """Strict loading of safetensors into a module, with a report of every tensor."""
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from accelerate import init_empty_weights
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -64,7 +66,7 @@ def load_weights(module: nn.Module, path: Path) -> LoadReport:
     """Copy the tensors of a safetensors file into a module, one at a time, and report.
 
     Nothing is raised for tensors that do not fit: see `LoadReport.require_complete`. The module's dtypes
-    and devices are kept.
+    and devices are kept; parameters on the meta device (see `empty_parameters`) get memory on the CPU.
 
     Raises:
         ZooError: The file is not a readable safetensors file.
@@ -77,6 +79,8 @@ def load_weights(module: nn.Module, path: Path) -> LoadReport:
             report.missing = sorted(own.keys() - stored)
             report.unexpected = sorted(stored - own.keys())
             for name in sorted(stored & own.keys()):
+                if own[name].is_meta:
+                    own[name] = _materialize(module, name)
                 _copy(file.get_tensor(name), own[name], name, report)
     except (SafetensorError, FileNotFoundError) as error:
         raise ZooError(
@@ -87,6 +91,22 @@ def load_weights(module: nn.Module, path: Path) -> LoadReport:
             "then use the checkpoint before it",
         ) from error
     return report
+
+
+def empty_parameters() -> contextlib.AbstractContextManager:
+    """Build modules without memory for their parameters, because `load_weights` follows; buffers are real."""
+    return init_empty_weights(include_buffers=False)
+
+
+def _materialize(module: nn.Module, name: str) -> nn.Parameter:
+    """Give one meta parameter memory on the CPU, in its dtype."""
+    owner, _, leaf = name.rpartition(".")
+    parameters = module.get_submodule(owner)._parameters
+    empty = parameters[leaf]
+    assert empty is not None
+    memory = torch.empty(empty.shape, dtype=empty.dtype)
+    parameters[leaf] = nn.Parameter(memory, requires_grad=empty.requires_grad)
+    return parameters[leaf]
 
 
 def _copy(value: torch.Tensor, target: torch.Tensor, name: str, report: LoadReport) -> None:

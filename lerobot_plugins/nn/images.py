@@ -38,7 +38,7 @@ FILTERS = {"bilinear": (_triangle, 1.0), "bicubic": (_cubic, 2.0)}
 
 
 @lru_cache(maxsize=64)
-def _pil_weights(source: int, target: int, interpolation: str) -> Tensor:
+def _pil_weights(source: int, target: int, interpolation: str, device: torch.device) -> Tensor:
     """Pillow's fixed-point weights of one axis, (target, source) float64 with integer values."""
     kernel, support = FILTERS[interpolation]
     scale = source / target
@@ -54,12 +54,12 @@ def _pil_weights(source: int, target: int, interpolation: str) -> Tensor:
         for x, weight in zip(range(first, last), raw, strict=True):
             fixed = weight / total * (1 << PRECISION_BITS)
             weights[row, x] = math.trunc(fixed + math.copysign(0.5, fixed))
-    return weights
+    return weights.to(device)
 
 
 def _one_pass(levels: Tensor, weights: Tensor) -> Tensor:
     """Weighted sums over the last axis, rounded to 8-bit levels as Pillow's `clip8` does."""
-    sums = levels @ weights.to(levels.device).T
+    sums = levels @ weights.T
     half = 1 << (PRECISION_BITS - 1)
     return sums.add_(half).div_(1 << PRECISION_BITS).floor_().clamp_(0, 255)
 
@@ -78,10 +78,12 @@ def resize_like_pil(levels_BCHW: Tensor, size: tuple[int, int], interpolation: s
     height, width = size
     levels = levels_BCHW.to(torch.float64)
     if levels.shape[-1] != width:
-        levels = _one_pass(levels, _pil_weights(levels.shape[-1], width, interpolation))
+        levels = _one_pass(levels, _pil_weights(levels.shape[-1], width, interpolation, levels.device))
     if levels.shape[-2] != height:
         turned = levels.transpose(-1, -2)
-        levels = _one_pass(turned, _pil_weights(levels.shape[-2], height, interpolation)).transpose(-1, -2)
+        levels = _one_pass(
+            turned, _pil_weights(levels.shape[-2], height, interpolation, levels.device)
+        ).transpose(-1, -2)
     return levels
 
 

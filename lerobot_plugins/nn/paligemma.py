@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, PaliGemmaConfig, PaliGemmaModel
-from transformers.initialization import no_init_weights
 
 from lerobot_plugins.errors import ZooError, first_names
 
@@ -123,15 +122,9 @@ def _config(geometry: dict[str, Any]) -> PaliGemmaConfig:
     return config
 
 
-def build_paligemma(geometry: dict[str, Any], initialize: bool = True) -> PaliGemmaModel:
-    """A float32 PaliGemma of this geometry, without its language head.
-
-    Args:
-        geometry: What `geometry_of` returned.
-        initialize: False leaves the weights undefined because the caller loads all of them, strictly.
-    """
-    with contextlib.nullcontext() if initialize else no_init_weights():
-        return PaliGemmaModel(_config(geometry)).float()
+def build_paligemma(geometry: dict[str, Any]) -> PaliGemmaModel:
+    """A float32 PaliGemma of this geometry (see `geometry_of`), without its language head."""
+    return PaliGemmaModel(_config(geometry)).float()
 
 
 def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None = None) -> PaliGemmaModel:

@@ -60,6 +60,11 @@ def rotate(x_BHSE: Tensor, cos_BSE: Tensor, sin_BSE: Tensor) -> Tensor:
     return (x * cos_BSE[:, None] + turned * sin_BSE[:, None]).to(x_BHSE.dtype)
 
 
+def share(x_BKSE: Tensor, group: int) -> Tensor:
+    """Each key/value head repeated for the `group` query heads that it serves, (B, K*group, S, E)."""
+    return x_BKSE[:, :, None].expand(-1, -1, group, -1, -1).flatten(1, 2)
+
+
 class PrefixEncoder(nn.Module):
     """Encode pictures and prompt tokens into a `Prefix`.
 
@@ -219,8 +224,11 @@ def _language_layer(
     if stop:
         return x_BSD, k_BKSE, v_BKSE
     q_BQSE = rotate(heads(attention.q_proj), cos, sin)
+    # Not `enable_gqa`: together with a mask it leaves CUDA's fused kernels. Gemma has one key/value head, so
+    # sharing it among the query heads is a view.
+    group = q_BQSE.shape[1] // k_BKSE.shape[1]
     mixed = F.scaled_dot_product_attention(
-        q_BQSE, k_BKSE, v_BKSE, attn_mask=visible, scale=attention.scaling, enable_gqa=True
+        q_BQSE, share(k_BKSE, group), share(v_BKSE, group), attn_mask=visible, scale=attention.scaling
     )
     x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
     return x_BSD + layer.mlp(layer.post_attention_layernorm(x_BSD)), k_BKSE, v_BKSE

@@ -22,7 +22,7 @@ from lerobot.policies.rtc.modeling_rtc import RTCProcessor
 from lerobot.utils.constants import ACTION
 from torch import Tensor
 
-from lerobot_plugins.checkpoints.load_report import load_weights
+from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weights
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.flow_matching import weighted_mean
@@ -110,7 +110,9 @@ class ZooPolicy(PreTrainedPolicy):
         weight = weight * valid.view(valid.shape[0], *[1] * (error.ndim - 3), valid.shape[1], 1)
         loss = weighted_mean(error, weight, keep_batch=reduction == "none")
         logs["pad_fraction"] = 1.0 - valid.float().mean()
-        return loss, {name: float(value) for name, value in logs.items()}
+        # One transfer, so that the device is waited for once.
+        values = torch.stack([value.float() for value in logs.values()]).tolist()
+        return loss, dict(zip(logs, values, strict=True))
 
     @torch.no_grad()
     def predict_action_chunk(
@@ -247,7 +249,8 @@ class ZooPolicy(PreTrainedPolicy):
         if config is None:
             config = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
         path = _weights_file(str(pretrained_name_or_path), hub)
-        policy = cls(config, load_backbone=False, **kwargs)
+        with empty_parameters():
+            policy = cls(config, load_backbone=False, **kwargs)
         report = load_weights(policy, path).require_complete(str(path))
         logger.info(
             "%s: %d tensors loaded, %d converted in dtype", path, len(report.loaded), len(report.converted)

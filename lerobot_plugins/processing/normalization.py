@@ -176,7 +176,7 @@ class ExactNormalization(ProcessorStep):
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take the checkpoint's statistics, unless the run being set up asks for its own dataset's."""
+        """Take the checkpoint's statistics, unless a new run asks for its own dataset's."""
         stored: Stats = {}
         for flat, tensor in state.items():
             key, name = flat.rsplit(".", 1)
@@ -184,7 +184,7 @@ class ExactNormalization(ProcessorStep):
         run = runtime.training_run()
         if run is not None:
             self.modes = modes_of(run.config, self.modes)
-        if run is None or run.config.stats_source == "checkpoint":
+        if run is None or run.resumed or run.config.stats_source == "checkpoint":
             self._use(stored)
             return
         before = statistics_hash({key: stored[key] for key in self.modes if key in stored})

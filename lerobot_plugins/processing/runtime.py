@@ -8,13 +8,22 @@ Nothing of this is serialised; where no training dataset is bound, steps use wha
 from dataclasses import dataclass
 from typing import Any
 
+from lerobot.configs import parser
+
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The dataset and the policy configuration of the run in this process."""
+    """The run in this process.
+
+    Attributes:
+        meta: Metadata of the training dataset.
+        config: Configuration of the policy.
+        resumed: Whether it continues an earlier run, so that what its checkpoint holds wins.
+    """
 
     meta: Any
     config: Any
+    resumed: bool = False
 
 
 _bound: TrainingRun | None = None
@@ -23,7 +32,9 @@ _bound: TrainingRun | None = None
 def bind(meta: Any, config: Any) -> None:
     """Remember the run whose policy is being constructed; `meta=None` (inference) forgets the last one."""
     global _bound
-    _bound = None if meta is None else TrainingRun(meta, config)
+    # LeRobot does not tell policies of --resume; it finds the checkpoint by the same look at argv.
+    resumed = (parser.parse_arg("resume") or "").lower() in ("true", "1", "yes")
+    _bound = None if meta is None else TrainingRun(meta, config, resumed)
 
 
 def training_run() -> TrainingRun | None:

@@ -103,8 +103,8 @@ class FileTokenizer:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
 
-def read_tokenizer_file(name: str) -> bytes:
-    """The bytes of `tokenizer.json` in a folder or of a model on the Hub.
+def read_tokenizer_file(name: str, revision: str | None = None) -> bytes:
+    """The bytes of `tokenizer.json` in a folder, or of a model on the Hub at a revision.
 
     Raises:
         ZooError: Neither is there; says how to get it.
@@ -118,7 +118,7 @@ def read_tokenizer_file(name: str) -> bytes:
         reason = f"the folder holds {', '.join(found) or 'nothing'}"
     else:
         try:
-            return Path(hf_hub_download(name, TOKENIZER_FILE)).read_bytes()
+            return Path(hf_hub_download(name, TOKENIZER_FILE, revision=revision)).read_bytes()
         except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
     raise ZooError(
@@ -160,6 +160,14 @@ class PromptTokenizerStep(ProcessorStep):
             self.max_length = run.config.prompt_max_len
             self.padding = run.config.tokenizer_padding
             self.template = run.config.prompt_template
+            asked = run.config.tokenizer_name
+            if asked not in (None, self.tokenizer_name):
+                raise ZooError(
+                    "a checkpoint keeps its tokenizer, because its weights belong to those token ids",
+                    got=f"--policy.tokenizer_name={asked}",
+                    expected=self.tokenizer_name,
+                    do="leave --policy.tokenizer_name out",
+                )
         if self.padding not in ("longest", "max_length"):
             raise ZooError("unknown tokenizer_padding", got=self.padding, expected="longest or max_length")
         if "{task}" not in self.template:
@@ -167,10 +175,10 @@ class PromptTokenizerStep(ProcessorStep):
                 "the prompt template has no place for the task", got=self.template, expected="{task}"
             )
 
-    def read_file(self) -> "PromptTokenizerStep":
+    def read_file(self, revision: str | None = None) -> "PromptTokenizerStep":
         """Fetch the tokenizer's file now, so that training fails at its start if there is none."""
         if self.tokenizer_name != BYTE:
-            self._content = read_tokenizer_file(self.tokenizer_name)
+            self._content = read_tokenizer_file(self.tokenizer_name, revision)
         return self
 
     def require_vocabulary(self, table: int) -> None:

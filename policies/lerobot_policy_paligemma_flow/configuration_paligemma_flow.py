@@ -36,8 +36,8 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         freeze_projector: Do not train the projector between the towers; None follows freeze_language_model.
         train_embeddings: Train the token table too. It is 0.53 B weights and 6.3 GB of training state.
         vlm_grad_scale: Factor on the gradient that flows from the head into the PaliGemma; 0 stops it.
-        vlm_warmup_steps: Optimizer steps during which that gradient is 0: an untrained head's gradients
-            damage a pretrained PaliGemma.
+        vlm_warmup_steps: Optimizer steps (`trained_steps`) before which that gradient is 0: an untrained
+            head's gradients damage a pretrained PaliGemma.
         vlm_lr_scale: Learning rate of the PaliGemma over that of the head.
         action_dim: Only a check: must equal chunk_size times the action's width.
         flow_repeats: Draws of noise and time per observation and step; the PaliGemma runs once for all.

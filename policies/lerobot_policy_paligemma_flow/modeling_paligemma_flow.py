@@ -71,6 +71,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         )
         store_parameters(self, self.compute_dtype)
         self._images_checked = False
+        self._absence_logged = False
 
     # Observation.
 
@@ -95,6 +96,9 @@ class PaliGemmaFlowPolicy(ZooPolicy):
                 expected=", ".join(self.config.camera_order),
                 do="map other names with --rename_map, or train with another --policy.camera_order",
             )
+        if absent and not self._absence_logged:
+            logger.warning("no picture of %s: the policy acts without it", ", ".join(absent))
+            self._absence_logged = True
         if OBS_LANGUAGE_TOKENS not in batch:
             raise ZooError(
                 "the batch has no prompt tokens",
@@ -254,7 +258,7 @@ def build_encoder(config: PaliGemmaFlowConfig, load_backbone: bool) -> PrefixEnc
     else:
         if load_backbone:
             logger.warning("PaliGemma (%s) starts from random weights", config.paligemma_variant)
-        model = paligemma.build_paligemma(config.vlm_config, initialize=load_backbone)
+        model = paligemma.build_paligemma(config.vlm_config)
     encoder = PrefixEncoder(model)
     encoder.gradient_checkpointing = config.gradient_checkpointing
     projector = config.freeze_projector

@@ -29,7 +29,7 @@ def make_paligemma_flow_pre_post_processors(
         max_length=config.prompt_max_len,
         padding=config.tokenizer_padding,
         template=config.prompt_template,
-    ).read_file()
+    ).read_file(config.init_revision if config.tokenizer_name is None else None)
     if config.vlm_config is not None:  # known once the policy was made
         prompt.require_vocabulary(config.vlm_config["text_config"]["vocab_size"])
     state_keys = [OBS_STATE] if config.use_state_input else []

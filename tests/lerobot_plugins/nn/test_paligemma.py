@@ -42,7 +42,7 @@ def change_weights(folder: Path, change) -> None:
 
 def test_the_3b_preset_has_the_published_number_of_weights():
     with torch.device("meta"):
-        model = build_paligemma(geometry_of("paligemma_3b", "scratch"), initialize=False)
+        model = build_paligemma(geometry_of("paligemma_3b", "scratch"))
     assert parameter_count(model) == 2_923_466_480
     assert parameter_count(model.vision_tower) == 412_442_352
     assert parameter_count(model.multi_modal_projector) == 2_361_344

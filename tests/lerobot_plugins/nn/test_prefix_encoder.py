@@ -11,7 +11,7 @@ from tiny_paligemma import tiny_model
 from torch import Tensor
 
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.nn.paligemma import build_paligemma, geometry_of
+from lerobot_plugins.nn.paligemma import GEOMETRIES, build_paligemma, geometry_of
 from lerobot_plugins.nn.precision import autocast, store_parameters
 from lerobot_plugins.nn.prefix_encoder import PrefixEncoder, positions_from_mask
 
@@ -56,7 +56,12 @@ def kept(prefix) -> Tensor:
 
 
 @torch.no_grad()
-def test_hidden_states_keys_and_values_equal_transformers(model, shared):
+@pytest.mark.parametrize("key_value_heads", [1, 2, 4])
+def test_hidden_states_keys_and_values_equal_transformers(key_value_heads):
+    geometry = copy.deepcopy(GEOMETRIES["tiny"])
+    geometry["text_config"]["num_key_value_heads"] = key_value_heads
+    model = build_paligemma(geometry).eval()
+    shared = PrefixEncoder(model)
     given = observation()
     prefix = shared(**given, keys_values=True)
 
@@ -305,7 +310,7 @@ def test_gradients_pass_through_a_frozen_language_model(encoder):
 
 
 def test_buffers_stay_float32():
-    encoder = PrefixEncoder(build_paligemma(geometry_of("tiny", "scratch"), initialize=False))
+    encoder = PrefixEncoder(build_paligemma(geometry_of("tiny", "scratch")))
     encoder.requires_grad_(False)
     store_parameters(encoder, torch.bfloat16)
     encoder.to("cpu")

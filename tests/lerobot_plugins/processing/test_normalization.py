@@ -278,6 +278,19 @@ def test_resuming_on_the_same_dataset_warns_of_nothing(tmp_path, caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("source", ["dataset", "file"])
+def test_a_resumed_run_keeps_its_checkpoints_statistics(tmp_path, monkeypatch, source):
+    path = tmp_path / "stats.json"
+    stats = {key: {name: v.tolist() for name, v in value.items()} for key, value in table().items()}
+    path.write_text(json.dumps(stats))
+    config = stub_config(stats_source=source, stats_path=str(path) if source == "file" else None)
+    step, _ = fresh(config, table())
+    path.unlink()
+    monkeypatch.setattr("sys.argv", ["lerobot-train", "--config_path=x/train_config.json", "--resume=true"])
+    runtime.bind(Meta(table(scale=3.0)), config)
+    assert reload(step, tmp_path / "checkpoint").stats_hash == step.stats_hash
+
+
 def test_statistics_may_come_from_a_file(tmp_path):
     path = tmp_path / "stats.json"
     stats = {key: {name: v.tolist() for name, v in value.items()} for key, value in table(9.0).items()}

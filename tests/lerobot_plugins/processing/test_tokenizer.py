@@ -256,3 +256,9 @@ def test_the_pipeline_announces_language_features():
         OBS_LANGUAGE_TOKENS: (FeatureType.LANGUAGE, (20,)),
         OBS_LANGUAGE_ATTENTION_MASK: (FeatureType.LANGUAGE, (20,)),
     }
+
+
+def test_a_checkpoint_keeps_its_tokenizer():
+    runtime.bind(object(), stub_config(tokenizer_name="some-lab/other"))
+    with pytest.raises(ZooError, match=r"some-lab/other(.|\n)*byte"):
+        PromptTokenizerStep(tokenizer_name="byte")

@@ -180,7 +180,7 @@ def test_cameras_are_seen_in_the_order_of_the_config(order):
 
 
 @torch.no_grad()
-def test_a_camera_may_be_absent_at_run_time(shared):
+def test_a_camera_may_be_absent_at_run_time_and_is_named_once(shared, caplog):
     batch = observation_batch(shared.config)
     alone = tiny_policy(TYPE, use_aux_camera=False, clip_value=None)
     absent = {key: value for key, value in batch.items() if key != "observation.images.image2"}
@@ -188,6 +188,8 @@ def test_a_camera_may_be_absent_at_run_time(shared):
     torch.testing.assert_close(
         shared.predict_action_chunk(absent, noise=noise), alone.predict_action_chunk(batch, noise=noise)
     )
+    shared.predict_action_chunk(absent, noise=noise)
+    assert caplog.text.count("no picture of observation.images.image2") == 1
 
 
 @pytest.mark.parametrize(
