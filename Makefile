@@ -46,10 +46,11 @@ format: setup  ## let ruff rewrite the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## measured speed beside named peers, JSON on the last line of each
-	$(BIN)/python benchmarks/tfrecord.py
-	$(BIN)/python benchmarks/conversion.py
-	$(BIN)/python benchmarks/prefix_encoder.py
+bench: setup  ## measured speed beside named peers; writes benchmarks/results
+	mkdir -p benchmarks/results
+	for name in tfrecord conversion prefix_encoder; do \
+	  SVT_LOG=1 $(BIN)/python benchmarks/$$name.py | tee -a /dev/stderr | tail -n 1 > benchmarks/results/$$name.json; \
+	done
 
 libero-env: setup  ## the LIBERO simulator and its assets in an environment of its own
 	$(BIN)/python scripts/libero_setup.py
