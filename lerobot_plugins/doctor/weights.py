@@ -10,7 +10,7 @@ from huggingface_hub.errors import GatedRepoError
 
 from lerobot_plugins.doctor.finding import OK, PROBLEM, WARNING, Finding
 from lerobot_plugins.nn.paligemma import default_source
-from lerobot_plugins.processing.tokenizer import TOKENIZER_FILE
+from lerobot_plugins.processing.text_tokenizer import TOKENIZER_FILE
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

@@ -19,7 +19,6 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies import PreTrainedPolicy
 from lerobot.policies.rtc.modeling_rtc import RTCProcessor
-from lerobot.utils.constants import ACTION
 from torch import Tensor
 
 from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weights
@@ -27,6 +26,7 @@ from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.flow_matching import weighted_mean
 from lerobot_plugins.nn.precision import autocast, parse_dtype
+from lerobot_plugins.policy.batches import batch_size, select_rows, valid_actions
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_plugins.policy.randomness import (
@@ -290,33 +290,3 @@ def _weights_file(source: str, hub: dict[str, Any]) -> Path:
             expected="a folder, or a model on the Hub that can be reached or is cached",
             do="check the name; offline, download it first with `hf download`",
         ) from error
-
-
-def valid_actions(batch: dict[str, Any]) -> Tensor:
-    """(B, H) bool: actions that lie inside their episode."""
-    padded = batch.get(f"{ACTION}_is_pad")
-    action = batch[ACTION]
-    if padded is None:
-        return torch.ones(action.shape[:2], dtype=torch.bool, device=action.device)
-    return ~padded.to(action.device).bool()
-
-
-def batch_size(batch: dict[str, Any]) -> int:
-    """Rows of a batch, read off its first observation tensor."""
-    for key, value in batch.items():
-        if key.startswith("observation.") and isinstance(value, Tensor):
-            return value.shape[0]
-    raise ZooError("the batch holds no observation", got=sorted(batch), expected="keys observation.*")
-
-
-def select_rows(batch: dict[str, Any], rows: list[int], size: int) -> dict[str, Any]:
-    """The same batch with some of its rows; what is not per row is passed on."""
-    part: dict[str, Any] = {}
-    for key, value in batch.items():
-        if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == size:
-            part[key] = value[rows]
-        elif isinstance(value, list) and len(value) == size:
-            part[key] = [value[row] for row in rows]
-        else:
-            part[key] = value
-    return part

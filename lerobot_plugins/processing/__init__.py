@@ -4,6 +4,6 @@ Importing this package registers the steps with LeRobot, which looks them up by 
 loaded; a policy's package imports it for that reason.
 """
 
-from lerobot_plugins.processing import normalization, tokenizer
+from lerobot_plugins.processing import normalization, prompt
 
-__all__ = ["normalization", "tokenizer"]
+__all__ = ["normalization", "prompt"]

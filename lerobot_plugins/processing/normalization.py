@@ -1,20 +1,11 @@
-"""Exact normalisation of state and action, owned by the checkpoint.
+"""The processor steps that normalise state and action, with statistics that the checkpoint owns.
 
-Modes, per dimension (q01 and q99 are quantiles of the whole training set):
-
-    min_max    2 (x - min) / (max - min) - 1
-    quantile   2 (x - q01) / (q99 - q01 + 1e-6) - 1          openpi's formula and constant
-    mean_std   (x - mean) / (std + 1e-6)                     openpi's formula and constant
-
-A dimension that never changed in the training set normalises to 0 and comes back as its one value; dividing
-by its range would turn a deviation of 0.001 into 199,984. A dimension whose quantiles coincide although it
-does change (a gripper that is closed in 99 % of the frames) uses its minimum and maximum.
+LeRobot overwrites the statistics of its own normaliser on --policy.path; these steps keep theirs unless a new
+run asks for its own dataset's.
 """
 
-import json
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,85 +18,11 @@ from torch import Tensor
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.processing import runtime
+from lerobot_plugins.processing.affine import Affine, affine_of
+from lerobot_plugins.processing.statistics_source import Stats, chosen_statistics, modes_of, origin_of
 from lerobot_plugins.statistics.hashing import statistics_hash
 
 logger = logging.getLogger(__name__)
-
-CONSTANT_TOLERANCE = 1e-6  # relative to the largest magnitude of the dimension, at least 1
-OPENPI_EPSILON = 1e-6
-
-Stats = dict[str, dict[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Affine:
-    """Per-dimension map x -> (x - offset) * gain; a gain of 0 marks a constant dimension."""
-
-    offset: Tensor
-    gain: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw to normalised, in float32."""
-        return (x.float() - self.offset.to(x.device)) * self.gain.to(x.device)
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Normalised to raw, in float32; a constant dimension becomes its constant."""
-        gain = self.gain.to(x.device)
-        span = torch.where(gain == 0, 0.0, 1.0 / torch.where(gain == 0, 1.0, gain))
-        return x.float() * span + self.offset.to(x.device)
-
-
-def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
-    """The map of one feature.
-
-    Args:
-        mode: `min_max`, `quantile`, `mean_std` or `identity`.
-        stats: LeRobot statistics of the feature: min, max, mean, std, q01, q99, each (D,).
-        name: For messages.
-
-    Raises:
-        ZooError: The statistics lack what the mode needs, or are not finite.
-    """
-    needs = {"min_max": (), "quantile": ("q01", "q99"), "mean_std": ("mean", "std"), "identity": ()}[mode]
-    value: dict[str, np.ndarray] = {}
-    for key in ("min", "max", *needs):
-        if key not in stats:
-            raise ZooError(
-                f"the statistics of {name} have no {key}, which {mode} normalisation needs",
-                got=", ".join(sorted(stats)),
-                expected=key,
-                do="convert the dataset again with `lerobot-plugins convert`, which writes exact statistics",
-            )
-        value[key] = np.atleast_1d(np.asarray(stats[key], dtype=np.float64)).ravel()
-        if not np.isfinite(value[key]).all():
-            raise ZooError(f"the statistics of {name} are not finite", got=f"{key}={value[key]}")
-    low: np.ndarray = value["min"]
-    high: np.ndarray = value["max"]
-    constant = high - low <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(high))
-    offset: np.ndarray
-    gain: np.ndarray
-    if mode == "identity":
-        offset, gain = np.zeros_like(low), np.ones_like(low)
-    elif mode == "mean_std":
-        offset, gain = value["mean"], np.where(constant, 0.0, 1.0 / (value["std"] + OPENPI_EPSILON))
-        offset = np.where(constant, low, offset)
-    else:
-        if mode == "quantile":
-            q01, q99 = value["q01"], value["q99"]
-            coincide = (q99 - q01 <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(q99))) & ~constant
-            if coincide.any():
-                logger.warning(
-                    "%s: q01 equals q99 in dimensions %s, which do change: they use min and max instead",
-                    name,
-                    np.flatnonzero(coincide).tolist(),
-                )
-            low = np.where(coincide, low, q01)
-            high = np.where(coincide, high, q99 + OPENPI_EPSILON)
-        span = np.where(constant, 1.0, high - low)
-        # 2 (x - low) / span - 1, written with the middle as the offset.
-        offset = np.where(constant, value["min"], low + span / 2)
-        gain = np.where(constant, 0.0, 2.0 / span)
-    return Affine(torch.tensor(offset, dtype=torch.float32), torch.tensor(gain, dtype=torch.float32))
 
 
 @dataclass
@@ -238,58 +155,6 @@ class ExactUnnormalizerStep(ExactNormalization):
     def decode(self, action: Tensor) -> Tensor:
         """Normalised actions (..., A) to raw float32 ones."""
         return self.map_of(ACTION, action.shape[-1]).inverse(action)
-
-
-def modes_of(config: Any, keys: Any) -> dict[str, str]:
-    """The mode of each feature key, as the policy's configuration says."""
-    return {key: config.action_normalization if key == ACTION else config.state_normalization for key in keys}
-
-
-def chosen_statistics(config: Any, dataset_stats: Stats | None) -> Stats:
-    """The statistics a fresh run normalises with.
-
-    Raises:
-        ZooError: The chosen source has none.
-    """
-    if config.stats_source == "file":
-        return read_statistics(Path(config.stats_path))
-    if config.stats_source == "checkpoint":
-        raise ZooError(
-            "stats_source=checkpoint needs a checkpoint to inherit statistics from",
-            got="a policy that is trained from scratch",
-            expected="--policy.path=CHECKPOINT",
-            do="pass --policy.path, or --policy.stats_source=dataset",
-        )
-    if not dataset_stats:
-        raise ZooError(
-            "the training dataset has no statistics, and training without normalisation is refused",
-            expected="meta/stats.json in the dataset",
-            do="convert the dataset again with `lerobot-plugins convert`",
-        )
-    return dataset_stats
-
-
-def origin_of(run: runtime.TrainingRun) -> str:
-    """Where a fresh run's statistics come from, for the reader of the checkpoint."""
-    return run.config.stats_path if run.config.stats_source == "file" else run.meta.repo_id
-
-
-def read_statistics(path: Path) -> Stats:
-    """Read a LeRobot `stats.json`.
-
-    Raises:
-        ZooError: The file is missing or is no such file.
-    """
-    try:
-        raw = json.loads(path.read_text())
-        return {key: {name: np.asarray(v, float) for name, v in stats.items()} for key, stats in raw.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ZooError(
-            f"cannot read statistics from {path}",
-            got=f"{type(error).__name__}: {error}",
-            expected="a LeRobot stats.json: feature -> statistic -> numbers",
-            do="set --policy.stats_path to the meta/stats.json of a dataset",
-        ) from error
 
 
 def make_exact_steps(

@@ -10,7 +10,8 @@ from lerobot.processor.factory import make_default_policy_processor_steps, make_
 from lerobot.utils.constants import OBS_STATE
 
 from lerobot_plugins.processing.normalization import make_exact_steps
-from lerobot_plugins.processing.tokenizer import BYTE, PromptTokenizerStep
+from lerobot_plugins.processing.prompt import PromptTokenizerStep
+from lerobot_plugins.processing.text_tokenizer import BYTE
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
 
 

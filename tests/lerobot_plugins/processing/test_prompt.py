@@ -15,13 +15,8 @@ from tokenizers import Tokenizer
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing import runtime
-from lerobot_plugins.processing.tokenizer import (
-    ByteTokenizer,
-    FileTokenizer,
-    PromptTokenizerStep,
-    clean_text,
-    read_tokenizer_file,
-)
+from lerobot_plugins.processing.prompt import PromptTokenizerStep, clean_text
+from lerobot_plugins.processing.text_tokenizer import ByteTokenizer
 
 PAD, EOS, BOS = 0, 1, 2
 
@@ -192,7 +187,7 @@ def test_the_file_is_parsed_at_first_use(folder, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("parsed too early")
 
-    monkeypatch.setattr("lerobot_plugins.processing.tokenizer.FileTokenizer", refuse)
+    monkeypatch.setattr("lerobot_plugins.processing.prompt.FileTokenizer", refuse)
     step = PromptTokenizerStep(tokenizer_name=str(folder)).read_file()
     step.load_state_dict(step.state_dict())
 
@@ -204,44 +199,6 @@ def test_a_fine_tuning_run_asks_for_its_own_lengths():
     tokens, _ = run(PromptTokenizerStep(max_length=77, padding="longest"), "b")
     assert tokens.shape == (1, 9)
     assert text_of(tokens[0]) == "a b\n"
-
-
-# What can be wrong with it.
-
-
-@pytest.mark.parametrize("lacking", ["<pad>", "<bos>"])
-def test_a_tokenizer_without_gemmas_tokens_is_refused(tmp_path, lacking):
-    folder = save_tokenizer(tmp_path, [token for token in SPECIAL if token != lacking])
-    with pytest.raises(ZooError, match=lacking):
-        FileTokenizer(read_tokenizer_file(str(folder)), str(folder))
-
-
-def test_a_tokenizer_that_drops_newlines_is_refused(tmp_path):
-    folder = save_tokenizer(tmp_path)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    from tokenizers import normalizers
-
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.Replace("\n", "")])
-    content = tokenizer.to_str().replace('"content":"\\n"', '"content":"~"').encode()
-    with pytest.raises(ZooError, match="a newline"):
-        FileTokenizer(content, "somewhere")
-
-
-def test_bytes_that_are_no_tokenizer_are_refused():
-    with pytest.raises(ZooError, match="somewhere is not a tokenizer"):
-        FileTokenizer(b"{}", "somewhere")
-
-
-def test_a_folder_without_the_file_lists_what_is_there(tmp_path):
-    (tmp_path / "tokenizer.model").touch()
-    with pytest.raises(ZooError, match=r"holds tokenizer\.model"):
-        read_tokenizer_file(str(tmp_path))
-
-
-@pytest.mark.parametrize("name", ["some-lab/some-model", "/no/such/folder", "not a name!"])
-def test_offline_the_message_says_what_to_download(name):
-    with pytest.raises(ZooError, match=r"hf download (.|\n)*--policy\.tokenizer_name=FOLDER"):
-        read_tokenizer_file(name)
 
 
 # LeRobot's features.

@@ -1,0 +1,97 @@
+"""The maps between raw and normalised units, per dimension.
+
+Modes (q01 and q99 are quantiles of the whole training set):
+
+    min_max    2 (x - min) / (max - min) - 1
+    quantile   2 (x - q01) / (q99 - q01 + 1e-6) - 1          openpi's formula and constant
+    mean_std   (x - mean) / (std + 1e-6)                     openpi's formula and constant
+
+A dimension that never changed in the training set normalises to 0 and comes back as its one value; dividing
+by its range would turn a deviation of 0.001 into 199,984. A dimension whose quantiles coincide although it
+does change (a gripper that is closed in 99 % of the frames) uses its minimum and maximum.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lerobot_plugins.errors import ZooError
+
+logger = logging.getLogger(__name__)
+
+CONSTANT_TOLERANCE = 1e-6  # relative to the largest magnitude of the dimension, at least 1
+OPENPI_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Per-dimension map x -> (x - offset) * gain; a gain of 0 marks a constant dimension."""
+
+    offset: Tensor
+    gain: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw to normalised, in float32."""
+        return (x.float() - self.offset.to(x.device)) * self.gain.to(x.device)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Normalised to raw, in float32; a constant dimension becomes its constant."""
+        gain = self.gain.to(x.device)
+        span = torch.where(gain == 0, 0.0, 1.0 / torch.where(gain == 0, 1.0, gain))
+        return x.float() * span + self.offset.to(x.device)
+
+
+def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
+    """The map of one feature.
+
+    Args:
+        mode: `min_max`, `quantile`, `mean_std` or `identity`.
+        stats: LeRobot statistics of the feature: min, max, mean, std, q01, q99, each (D,).
+        name: For messages.
+
+    Raises:
+        ZooError: The statistics lack what the mode needs, or are not finite.
+    """
+    needs = {"min_max": (), "quantile": ("q01", "q99"), "mean_std": ("mean", "std"), "identity": ()}[mode]
+    value: dict[str, np.ndarray] = {}
+    for key in ("min", "max", *needs):
+        if key not in stats:
+            raise ZooError(
+                f"the statistics of {name} have no {key}, which {mode} normalisation needs",
+                got=", ".join(sorted(stats)),
+                expected=key,
+                do="convert the dataset again with `lerobot-plugins convert`, which writes exact statistics",
+            )
+        value[key] = np.atleast_1d(np.asarray(stats[key], dtype=np.float64)).ravel()
+        if not np.isfinite(value[key]).all():
+            raise ZooError(f"the statistics of {name} are not finite", got=f"{key}={value[key]}")
+    low: np.ndarray = value["min"]
+    high: np.ndarray = value["max"]
+    constant = high - low <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(high))
+    offset: np.ndarray
+    gain: np.ndarray
+    if mode == "identity":
+        offset, gain = np.zeros_like(low), np.ones_like(low)
+    elif mode == "mean_std":
+        offset, gain = value["mean"], np.where(constant, 0.0, 1.0 / (value["std"] + OPENPI_EPSILON))
+        offset = np.where(constant, low, offset)
+    else:
+        if mode == "quantile":
+            q01, q99 = value["q01"], value["q99"]
+            coincide = (q99 - q01 <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(q99))) & ~constant
+            if coincide.any():
+                logger.warning(
+                    "%s: q01 equals q99 in dimensions %s, which do change: they use min and max instead",
+                    name,
+                    np.flatnonzero(coincide).tolist(),
+                )
+            low = np.where(coincide, low, q01)
+            high = np.where(coincide, high, q99 + OPENPI_EPSILON)
+        span = np.where(constant, 1.0, high - low)
+        # 2 (x - low) / span - 1, written with the middle as the offset.
+        offset = np.where(constant, value["min"], low + span / 2)
+        gain = np.where(constant, 0.0, 2.0 / span)
+    return Affine(torch.tensor(offset, dtype=torch.float32), torch.tensor(gain, dtype=torch.float32))
