@@ -104,8 +104,6 @@ def _decode_png(encoded: bytes | memoryview, shape: tuple[int, ...]) -> np.ndarr
                 raise ZooError("a picture is not RGB", got=f"a PNG of mode {image.mode}", expected="mode RGB")
             return np.array(image)
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        if isinstance(error, ZooError):
-            raise
         raise ZooError(_DAMAGED.format("PNG", error)) from error
 
 
