@@ -1,0 +1,1 @@
+"""What robots' vectors mean: names of dimensions and conversions between layouts."""
