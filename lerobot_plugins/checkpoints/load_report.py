@@ -1,6 +1,7 @@
 """Strict loading of safetensors into a module, with a report of every tensor."""
 
 import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,18 +20,25 @@ class LoadReport:
     Attributes:
         loaded: Copied as they were.
         converted: Copied with a change of dtype, `name (from -> to)`.
+        tied: Copied from an alias, because the file stores a shared tensor under that name only; each is
+            also in `loaded` or `converted`.
+        set_aside: In the file, known not to be part of this network.
         missing: In the module, not in the file.
         unexpected: In the file, not in the module.
         mis_shaped: In both with different shapes, `name (file shape, module shape)`.
         non_finite: Floating tensors of the file that hold NaN or infinity.
+        tied_but_different: Stored under both names of a shared tensor, with different values.
     """
 
     loaded: list[str] = field(default_factory=list)
     converted: list[str] = field(default_factory=list)
+    tied: list[str] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mis_shaped: list[str] = field(default_factory=list)
     non_finite: list[str] = field(default_factory=list)
+    tied_but_different: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> dict[str, list[str]]:
@@ -40,6 +48,7 @@ class LoadReport:
             "unexpected": self.unexpected,
             "mis-shaped": self.mis_shaped,
             "not finite": self.non_finite,
+            "tied but different": self.tied_but_different,
         }
         return {kind: names for kind, names in kinds.items() if names}
 
@@ -62,26 +71,43 @@ class LoadReport:
         return self
 
 
-def load_weights(module: nn.Module, path: Path) -> LoadReport:
+def load_weights(
+    module: nn.Module,
+    path: Path,
+    rename: Callable[[str], str | None] | None = None,
+    ties: Mapping[str, str] | None = None,
+) -> LoadReport:
     """Copy the tensors of a safetensors file into a module, one at a time, and report.
 
     Nothing is raised for tensors that do not fit: see `LoadReport.require_complete`. The module's dtypes
     and devices are kept; parameters on the meta device (see `empty_parameters`) get memory on the CPU.
 
+    Args:
+        module: Where the tensors go.
+        path: A safetensors file.
+        rename: Stored name -> the module's name, or None for a tensor that is no part of the network.
+        ties: Alias -> the module's name, both as `rename` gives them. The alias is the source where the
+            file lacks the name itself; where it has both, they must be equal.
+
     Raises:
-        ZooError: The file is not a readable safetensors file.
+        ZooError: The file is not a readable safetensors file, or `rename` refuses it.
     """
     report = LoadReport()
     own = module.state_dict(keep_vars=True)
     try:
         with safe_open(path, framework="pt") as file, torch.no_grad():
-            stored = set(file.keys())
-            report.missing = sorted(own.keys() - stored)
-            report.unexpected = sorted(stored - own.keys())
-            for name in sorted(stored & own.keys()):
+            sources, aliases = _sources(sorted(file.keys()), set(own), rename, ties or {}, report)
+            for name, stored in aliases.items():
+                if name not in sources:
+                    sources[name] = stored
+                    report.tied.append(name)
+                elif not torch.equal(file.get_tensor(stored), file.get_tensor(sources[name])):
+                    report.tied_but_different.append(f"{stored} and {sources[name]}")
+            report.missing = sorted(own.keys() - sources.keys())
+            for name in sorted(sources):
                 if own[name].is_meta:
                     own[name] = _materialize(module, name)
-                _copy(file.get_tensor(name), own[name], name, report)
+                _copy(file.get_tensor(sources[name]), own[name], name, report)
     except (SafetensorError, FileNotFoundError) as error:
         raise ZooError(
             f"cannot read weights from {path}",
@@ -91,6 +117,31 @@ def load_weights(module: nn.Module, path: Path) -> LoadReport:
             "then use the checkpoint before it",
         ) from error
     return report
+
+
+def _sources(
+    stored_names: list[str],
+    own: set[str],
+    rename: Callable[[str], str | None] | None,
+    ties: Mapping[str, str],
+    report: LoadReport,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The stored name for each of the module's names, and the stored aliases; the rest goes to the report."""
+    sources: dict[str, str] = {}
+    aliases: dict[str, str] = {}
+    for stored in stored_names:
+        name = rename(stored) if rename is not None else stored
+        if name is None:
+            report.set_aside.append(stored)
+            continue
+        kind = sources if name in own else aliases
+        target = name if name in own else ties.get(name)
+        # A second source of the same tensor is as unexpected as a tensor without a place.
+        if target not in own or target in kind:
+            report.unexpected.append(stored)
+        else:
+            kind[target] = stored
+    return sources, aliases
 
 
 def empty_parameters() -> contextlib.AbstractContextManager:

@@ -22,10 +22,10 @@ def tensors() -> dict[str, torch.Tensor]:
     return {name: torch.full_like(value, 2) for name, value in module().state_dict().items()}
 
 
-def load(tmp_path: Path, tensors: dict[str, torch.Tensor], into: nn.Module | None = None):
+def load(tmp_path: Path, tensors: dict[str, torch.Tensor], into: nn.Module | None = None, **names):
     path = tmp_path / "model.safetensors"
     save_file(tensors, path)
-    return load_weights(into or module(), path)
+    return load_weights(into or module(), path, **names)
 
 
 def test_all_tensors_are_copied_buffers_too(tmp_path, tensors):
@@ -63,6 +63,48 @@ def test_every_kind_of_problem_is_named(tmp_path, tensors):
         ZooError, match=r"weights in HERE (.|\n)*1 missing: 0\.bias(.|\n)*1 not finite: 1\.weight"
     ):
         report.require_complete("HERE")
+
+
+def drop_prefix(stored: str) -> str | None:
+    return None if stored == "old.head" else stored.removeprefix("old.")
+
+
+def test_tensors_are_found_under_the_names_of_another_layout(tmp_path, tensors):
+    net = module()
+    stored = {f"old.{name}": value for name, value in tensors.items()} | {"old.head": torch.ones(1)}
+    report = load(tmp_path, stored, net, rename=drop_prefix).require_complete("here")
+    assert all((value == 2).all() for value in net.state_dict().values())
+    assert report.loaded == sorted(tensors)
+    assert report.set_aside == ["old.head"]
+
+
+def test_two_stored_names_of_one_tensor_are_refused(tmp_path, tensors):
+    report = load(tmp_path, tensors | {"old.0.bias": torch.ones(2)}, rename=drop_prefix)
+    assert report.problems == {"unexpected": ["old.0.bias"]}
+
+
+TIES = {"0.alias": "0.bias"}
+
+
+def test_an_alias_is_the_source_of_an_absent_tensor(tmp_path, tensors):
+    net = module()
+    tensors["0.alias"] = tensors.pop("0.bias")
+    report = load(tmp_path, tensors, net, ties=TIES).require_complete("here")
+    assert report.tied == ["0.bias"]
+    assert (net[0].bias == 2).all()
+
+
+def test_a_tensor_and_its_alias_must_be_equal(tmp_path, tensors):
+    same = load(tmp_path, tensors | {"0.alias": tensors["0.bias"].clone()}, ties=TIES)
+    assert same.problems == {}
+    assert same.tied == []
+    different = load(tmp_path, tensors | {"0.alias": tensors["0.bias"] + 1}, ties=TIES)
+    assert different.problems == {"tied but different": ["0.alias and 0.bias"]}
+
+
+def test_an_alias_of_nothing_is_unexpected(tmp_path, tensors):
+    report = load(tmp_path, tensors | {"0.alias": torch.ones(2)}, ties={"0.alias": "elsewhere"})
+    assert report.problems == {"unexpected": ["0.alias"]}
 
 
 @pytest.mark.parametrize("damage", ["absent", "short", "garbage"])
