@@ -8,8 +8,9 @@ Legend: B batch, R rows that need a chunk, K draws per observation, H chunk leng
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -55,6 +56,8 @@ class ZooPolicy(PreTrainedPolicy):
     config_class = PreTrainedConfig
     name = "zoo"
     config: Any
+    # Parameters that checkpoints may hold under a second name: second name -> name here.
+    tied_weights: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class ZooPolicy(PreTrainedPolicy):
         runtime.bind(dataset_meta, config)
         self.compute_dtype = parse_dtype(config.dtype)
         self.seed = run_seed()
-        self.queues = ActionQueues()
+        self.queues = self.make_queues()
         self.chunks_since_reset = 0
         self.init_rtc_processor()
 
@@ -89,6 +92,21 @@ class ZooPolicy(PreTrainedPolicy):
         """Sample action chunks (B, H, A), float32, normalised units."""
         raise NotImplementedError
 
+    # What a policy may refine.
+
+    def make_queues(self) -> ActionQueues:
+        """What turns predicted chunks into executed actions; by default one chunk after the other."""
+        return ActionQueues()
+
+    def action_validity(self, batch: dict[str, Any]) -> Tensor:
+        """(B, H) bool: actions whose errors count; by default those inside their episode."""
+        return valid_actions(batch)
+
+    @classmethod
+    def weight_name(cls, stored: str) -> str | None:
+        """The name here of a checkpoint's tensor; None for one that this policy has no use for."""
+        return stored
+
     # LeRobot's contract.
 
     def forward(self, batch: dict[str, Any], reduction: str = "mean") -> tuple[Tensor, dict[str, float]]:
@@ -97,7 +115,7 @@ class ZooPolicy(PreTrainedPolicy):
         Args:
             batch: Preprocessed batch with `action` (B, H, A) and, from LeRobot's loader,
                 `action_is_pad` (B, H).
-            reduction: `mean` weighs every valid action equally; `none` returns one loss per row (B,).
+            reduction: `mean` weighs every action that counts equally; `none` returns one loss per row (B,).
 
         Returns:
             The loss in float32 and scalars to log.
@@ -106,10 +124,10 @@ class ZooPolicy(PreTrainedPolicy):
             raise ZooError("unknown reduction", got=reduction, expected="mean or none")
         with autocast(self.device, self.compute_dtype):
             error, weight, logs = self.loss_terms(batch, self._loss_generator())
-        valid = valid_actions(batch)
+        valid = self.action_validity(batch)
         weight = weight * valid.view(valid.shape[0], *[1] * (error.ndim - 3), valid.shape[1], 1)
         loss = weighted_mean(error, weight, keep_batch=reduction == "none")
-        logs["pad_fraction"] = 1.0 - valid.float().mean()
+        logs["pad_fraction"] = 1.0 - valid_actions(batch).float().mean()
         # One transfer, so that the device is waited for once.
         values = torch.stack([value.float() for value in logs.values()]).tolist()
         return loss, dict(zip(logs, values, strict=True))
