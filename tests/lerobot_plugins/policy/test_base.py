@@ -133,7 +133,7 @@ def test_rows_that_run_dry_alone_are_predicted_alone(policy):
     """Only the dry row is computed, and with its own noise."""
     noise = torch.tensor([1000.0, 2000.0]).view(2, 1, 1).expand(2, 4, WIDTH)
     policy.select_action(stub_observation(2), noise=noise)
-    policy.queues._rows[1].clear()
+    policy.queues._rows[1]._actions.clear()
     action = policy.select_action(stub_observation(2), noise=noise)
     assert action[:, 0].tolist() == [1001, 2110]
 
