@@ -12,8 +12,8 @@ from lerobot_plugins.errors import ZooError
 logger = logging.getLogger(__name__)
 
 
-def add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add them to a bridge's parser."""
+def add_conversion_arguments(parser: argparse.ArgumentParser, *, has_pictures: bool = True) -> None:
+    """Add them to a bridge's parser; `has_pictures` where the source holds files of pictures, not videos."""
     parser.add_argument(
         "--repo-id", required=True, metavar="USER/NAME", help="the dataset's name, e.g. local/x"
     )
@@ -22,9 +22,10 @@ def add_conversion_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--images",
-        choices=("video", "jpeg"),
+        choices=("video", "jpeg") if has_pictures else ("video",),
         default="video",
-        help="encode AV1 videos, or keep the source's JPEG or PNG bytes untouched (default: video)",
+        help="encode AV1 videos"
+        + (", or keep the source's JPEG or PNG bytes untouched (default: video)" if has_pictures else ""),
     )
     parser.add_argument(
         "--workers",

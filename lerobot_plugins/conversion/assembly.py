@@ -2,7 +2,7 @@
 
 Everything here follows from the order of the episodes, so the result is the same however they were staged.
 
-T frames; D the shape of one frame's value; C channels; V the 256 intensities.
+T frames; D the shape of one frame's value; C channels; V intensities.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lerobot.configs.video import RGBEncoderConfig
+from lerobot.configs.video import DepthEncoderConfig, RGBEncoderConfig
 from lerobot.datasets.dataset_metadata import CODEBASE_VERSION
 from lerobot.datasets.io_utils import write_info, write_stats, write_tasks
 from lerobot.datasets.utils import DEFAULT_DATA_PATH, DEFAULT_VIDEO_PATH, DatasetInfo
@@ -20,16 +20,16 @@ from lerobot.datasets.video_utils import get_video_info
 from lerobot.utils.constants import DEFAULT_FEATURES
 from lerobot.utils.io_utils import write_json
 
-from lerobot_plugins.conversion import video
+from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.data_files import DataFile, Pictures, index_columns
 from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.episode_rows import statistics_columns, write_episodes
 from lerobot_plugins.conversion.layout import FileLimits, Place, assign_files
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
-from lerobot_plugins.conversion.source import EpisodeSource, is_camera
+from lerobot_plugins.conversion.source import EpisodeSource, is_camera, is_depth
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.statistics.exact import Statistics, exact_statistics
-from lerobot_plugins.statistics.images import image_statistics, sampled
+from lerobot_plugins.statistics.images import sampled
 
 
 class Assembly:
@@ -100,7 +100,7 @@ class Assembly:
         images = sum(len(sampled(length)) for length in self.lengths)
         for key in self.features:
             if key in self.cameras:
-                self.statistics[key] = image_statistics(histograms[key], images)
+                self.statistics[key] = pictures.statistics(self.features[key], histograms[key], images)
             else:
                 self.statistics[key] = exact_statistics(np.concatenate(columns.pop(key)))
 
@@ -126,7 +126,7 @@ class Assembly:
     ) -> dict[str, Any]:
         images = len(sampled(episode.length))
         statistics = {
-            key: image_statistics(episode.histograms[key], images)
+            key: pictures.statistics(self.features[key], episode.histograms[key], images)
             if key in self.cameras
             else exact_statistics(numbers[key])
             for key in self.features
@@ -150,7 +150,7 @@ class Assembly:
             path.parent.mkdir(parents=True, exist_ok=True)
             chosen = slice(place.episodes.start, place.episodes.stop)
             video.concatenate(parts[chosen], self.lengths[chosen], self.fps, path)
-            self.features[camera].setdefault("info", get_video_info(path, RGBEncoderConfig()))
+            self._describe_video(camera, path)
             frames = 0
             for index in place.episodes:
                 self.rows[index] |= {
@@ -160,6 +160,13 @@ class Assembly:
                     f"videos/{camera}/to_timestamp": (frames + self.lengths[index]) / self.fps,
                 }
                 frames += self.lengths[index]
+
+    def _describe_video(self, camera: str, path: Path) -> None:
+        """LeRobot's `info` of a camera, from its first video."""
+        info = self.features[camera].get("info", {})
+        if "video.codec" not in info:
+            config = DepthEncoderConfig() if is_depth(self.features[camera]) else RGBEncoderConfig()
+            self.features[camera]["info"] = {**info, **get_video_info(path, config)}
 
     def _files(self, sizes: Sequence[int], limit_mb: int) -> list[Place]:
         return assign_files(sizes, limit_mb, self.limits.files_per_chunk)

@@ -1,6 +1,6 @@
 """One episode: checked, its pictures encoded or kept, and staged.
 
-T frames; H, W, C height, width, channels; D the shape of one frame's value; V the 256 intensities.
+T frames; D the shape of one frame's value; C channels; V intensities.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lerobot_plugins.conversion import images, video
+from lerobot_plugins.conversion import images, pictures, video
 from lerobot_plugins.conversion.locating import located
-from lerobot_plugins.conversion.source import Episode, EpisodeSource, Frames, is_camera
+from lerobot_plugins.conversion.source import Clip, Episode, EpisodeSource, Frames, is_camera, is_depth
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.conversion.staging import Staging
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.statistics.images import histogram, sampled
+from lerobot_plugins.statistics.images import sampled
 
 ImageStorage = Literal["video", "jpeg"]
 # Arrow counts the bytes of a column's pictures with 31 bits.
@@ -46,11 +46,9 @@ def check(episode: Episode, features: Mapping[str, Mapping[str, Any]]) -> None:
         raise ZooError("it has no frames", do="leave it out with --on-error skip")
     for key, feature in features.items():
         if is_camera(feature):
-            if len(episode.images[key].encoded) != frames:
+            if len(episode.images[key]) != frames:
                 raise ZooError(
-                    f"{key} has another number of frames",
-                    got=len(episode.images[key].encoded),
-                    expected=frames,
+                    f"{key} has another number of frames", got=len(episode.images[key]), expected=frames
                 )
         else:
             _check_column(key, episode.columns[key], feature, frames)
@@ -81,33 +79,37 @@ def _check_column(key: str, values_TD: np.ndarray, feature: Mapping[str, Any], f
 
 def _write(episode: Episode, source: EpisodeSource, folder: Path, storage: ImageStorage) -> None:
     staged = StagedEpisode.of(episode.tasks, episode.columns)
-    for key, frames in episode.images.items():
-        shape = tuple(source.features[key]["shape"])
-        staged.histograms[key] = counts_CV = np.zeros((shape[2], 256), dtype=np.int64)
+    for key, camera in episode.images.items():
+        feature = source.features[key]
+        staged.histograms[key] = counts_CV = np.zeros(
+            (feature["shape"][2], len(pictures.values(feature))), dtype=np.int64
+        )
         if storage == "video":
-            decoded = _decoded(key, frames, shape, counts_CV)
-            video.encode(decoded, source.fps, shape, video_path(folder, key))
+            encoding = video.DEPTH if is_depth(feature) else video.COLOUR
+            counted = _counted(key, camera, feature, counts_CV)
+            video.encode(counted, source.fps, feature["shape"], video_path(folder, key), encoding)
         else:
-            staged.picture_ends[key] = _keep(key, frames, shape, counts_CV, pictures_path(folder, key))
+            staged.picture_ends[key] = _keep(key, camera, feature, counts_CV, pictures_path(folder, key))
     staged.save(folder)
 
 
-def _decoded(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.ndarray) -> Iterator[np.ndarray]:
+def _counted(
+    key: str, camera: Frames | Clip, feature: Mapping[str, Any], counts_CV: np.ndarray
+) -> Iterator[np.ndarray]:
     """Decode the pictures one by one, adding the sampled ones to `counts_CV`."""
-    in_sample = sampled(len(frames.encoded))
-    for number, encoded in enumerate(frames.encoded):
-        with located(f"{key}, frame {number}"):
-            image_HWC = images.decode(encoded, shape)
+    in_sample = sampled(len(camera))
+    for number, image in enumerate(pictures.decoded(key, camera, feature, range(len(camera)))):
         if number in in_sample:
-            counts_CV += histogram(image_HWC)
-        yield np.ascontiguousarray(image_HWC[::-1, ::-1]) if frames.turned else image_HWC
+            counts_CV += pictures.count(image)
+        yield image
 
 
-def _keep(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.ndarray, path: Path) -> np.ndarray:
+def _keep(
+    key: str, camera: Frames | Clip, feature: Mapping[str, Any], counts_CV: np.ndarray, path: Path
+) -> np.ndarray:
     """Verify the pictures and write their untouched bytes one after the other; returns where each ends."""
-    if frames.turned:
-        raise ZooError(f"{key} must be rotated, which changes its bytes", do="convert with --images video")
-    ends_T = np.cumsum([len(encoded) for encoded in frames.encoded])
+    files, shape = pictures.files(key, camera), tuple(feature["shape"])
+    ends_T = np.cumsum([len(encoded) for encoded in files])
     if ends_T[-1] > _MAX_PICTURE_BYTES:
         raise ZooError(
             f"the pictures of {key} are too large for one episode",
@@ -115,12 +117,12 @@ def _keep(key: str, frames: Frames, shape: tuple[int, ...], counts_CV: np.ndarra
             expected=f"at most {_MAX_PICTURE_BYTES}",
             do="convert with --images video",
         )
-    in_sample = sampled(len(frames.encoded))
+    in_sample = sampled(len(files))
     with path.open("wb") as file:
-        for number, encoded in enumerate(frames.encoded):
+        for number, encoded in enumerate(files):
             with located(f"{key}, frame {number}"):
                 if number in in_sample:
-                    counts_CV += histogram(images.decode(encoded, shape))
+                    counts_CV += pictures.count(images.decode(encoded, shape))
                 else:
                     images.verify(encoded, shape)
             file.write(encoded)

@@ -1,24 +1,24 @@
 """`--dry-run`: read all episodes, write nothing, and say what would be made.
 
-T frames; D the shape of one frame's value; C channels; V the 256 intensities.
+D the shape of one frame's value; C channels; V intensities.
 """
 
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from lerobot_plugins.conversion import images as pictures
-from lerobot_plugins.conversion import video
+from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.episode import ImageStorage, check
 from lerobot_plugins.conversion.locating import located
-from lerobot_plugins.conversion.source import Episode, EpisodeSource, is_camera
+from lerobot_plugins.conversion.source import Episode, EpisodeSource, is_camera, is_depth
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.statistics.images import histogram, sampled
+from lerobot_plugins.statistics.images import sampled
 
 # Enough frames to guess the size of a video from.
 _ENCODED_FRAMES = 32
@@ -83,7 +83,7 @@ class _Survey:
         for key, counts_CV in histograms.items():
             self.histograms[key] = self.histograms.get(key, 0) + counts_CV
             if self.images == "jpeg":
-                self.bytes += sum(map(len, episode.images[key].encoded))
+                self.bytes += sum(map(len, pictures.files(key, episode.images[key])))
         for key, values_TD in episode.columns.items():
             low_D, high_D = values_TD.min(axis=0), values_TD.max(axis=0)
             self.lowest[key] = np.minimum(self.lowest.get(key, low_D), low_D)
@@ -112,9 +112,10 @@ class _Survey:
                 yield from self._describe_column(key)
 
     def _describe_camera(self, key: str) -> str:
-        height, width, _ = self.source.features[key]["shape"]
-        present = [np.flatnonzero(counts_V) for counts_V in self.histograms[key]]
-        colour = ", ".join(str(values[0]) for values in present)
+        feature = self.source.features[key]
+        height, width, _ = feature["shape"]
+        present = [pictures.values(feature)[counts_V > 0] for counts_V in self.histograms[key]]
+        colour = ", ".join(f"{values[0]:g}" for values in present)
         blank = all(len(values) == 1 for values in present)
         return f"{key}  {width}x{height} pixels" + (f"  BLANK: every pixel is ({colour})" if blank else "")
 
@@ -128,22 +129,19 @@ class _Survey:
             yield f"    {name:<16} {span}"
 
     def _histogram(self, key: str, episode: Episode) -> np.ndarray:
-        encoded = episode.images[key].encoded
-        return np.sum(
-            [histogram(self._decode(key, episode, frame)) for frame in sampled(len(encoded))], axis=0
-        )
+        images = self._decode(key, episode, sampled(len(episode.images[key])))
+        return np.sum([pictures.count(image) for image in images], axis=0)
 
     def _encoded_size(self, key: str, episode: Episode) -> float:
         """Bytes of a frame of one camera, as video, judged by the beginning of an episode."""
-        frames = range(min(len(episode.tasks), _ENCODED_FRAMES))
-        decoded = (self._decode(key, episode, frame) for frame in frames)
+        feature = self.source.features[key]
+        frames = min(len(episode.tasks), _ENCODED_FRAMES)
+        beginning = islice(self._decode(key, episode, range(frames)), frames)
+        encoding = video.DEPTH if is_depth(feature) else video.COLOUR
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "beginning.mp4"
-            video.encode(decoded, self.source.fps, tuple(self.source.features[key]["shape"]), path)
-            return path.stat().st_size / len(frames)
+            video.encode(beginning, self.source.fps, feature["shape"], path, encoding)
+            return path.stat().st_size / frames
 
-    def _decode(self, key: str, episode: Episode, frame: int) -> np.ndarray:
-        with located(f"{key}, frame {frame}"):
-            return pictures.decode(
-                episode.images[key].encoded[frame], tuple(self.source.features[key]["shape"])
-            )
+    def _decode(self, key: str, episode: Episode, wanted: range) -> Iterator[np.ndarray]:
+        return pictures.decoded(key, episode.images[key], self.source.features[key], wanted)

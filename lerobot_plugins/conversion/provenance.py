@@ -13,24 +13,23 @@ from lerobot_plugins import __version__
 from lerobot_plugins.conversion import video
 from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.layout import FileLimits
-from lerobot_plugins.conversion.source import EpisodeSource
+from lerobot_plugins.conversion.source import EpisodeSource, is_camera, is_depth
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.images import SAMPLE_STRIDE
 
 PROVENANCE_PATH = "meta/provenance.json"
 SCHEMA_VERSION = 1
 # Their releases may change the bytes that are written.
-_LIBRARIES = ("lerobot", "av", "numpy", "pyarrow", "simplejpeg")
+_LIBRARIES = ("lerobot", "av", "numpy", "pillow", "pyarrow", "simplejpeg")
 
 
 def conversion_settings(source: EpisodeSource, storage: ImageStorage, limits: FileLimits) -> dict[str, Any]:
     """All that decides the bytes of a conversion whose episodes are all good, as plain JSON."""
-    encoder = {"codec": video.CODEC, "pixel_format": video.PIXEL_FORMAT, **video.ENCODER_OPTIONS}
     settings = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"lerobot_policy_zoo": __version__} | {name: version(name) for name in _LIBRARIES},
         "source": source.fingerprint(),
-        "images": {"storage": storage} | ({"encoder": encoder} if storage == "video" else {}),
+        "images": {"storage": storage} | (_encoders(source) if storage == "video" else {}),
         "files": {
             "data_mb": limits.data_mb,
             "video_mb": limits.video_mb,
@@ -43,6 +42,17 @@ def conversion_settings(source: EpisodeSource, storage: ImageStorage, limits: Fi
     }
     # As it reads back from a file: tuples become lists.
     return json.loads(json.dumps(settings))
+
+
+def _encoders(source: EpisodeSource) -> dict[str, Any]:
+    """The settings of the encoders that the source's cameras need."""
+    kinds = {is_depth(feature) for feature in source.features.values() if is_camera(feature)}
+    named = {False: ("encoder", video.COLOUR), True: ("depth_encoder", video.DEPTH)}
+    return {
+        name: {"codec": encoding.codec, "pixel_format": encoding.pixel_format, **encoding.options}
+        for kind, (name, encoding) in named.items()
+        if kind in kinds
+    }
 
 
 def with_skipped(

@@ -3,7 +3,7 @@
 T frames; H, W, C height, width, channels; D the shape of one frame's value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,26 @@ class Frames:
     encoded: Sequence[bytes | memoryview]
     turned: bool = False
 
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The T pictures of one camera during one episode, as a video of the source.
+
+    Args:
+        length: T; the video must show as many.
+        decode: Opens the video and yields its pictures: uint8 RGB (H, W, 3), or the depth in metres,
+            float32 (H, W, 1).
+    """
+
+    length: int
+    decode: Callable[[], Iterator[np.ndarray]]
+
+    def __len__(self) -> int:
+        return self.length
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -34,7 +54,7 @@ class Episode:
     """
 
     columns: Mapping[str, np.ndarray]
-    images: Mapping[str, Frames]
+    images: Mapping[str, Frames | Clip]
     tasks: Sequence[str]
 
 
@@ -53,6 +73,7 @@ class EpisodeSource(Protocol):
     def features(self) -> Mapping[str, Mapping[str, Any]]:
         """LeRobot's `{key: {dtype, shape, names}}` of what `read` returns; cameras have the dtype "image".
 
+        A depth camera is one of a single channel with LeRobot's `info: {"is_depth_map": True}`.
         LeRobot's own columns (timestamp, indices) are added by the writer.
         """
 
@@ -72,3 +93,8 @@ class EpisodeSource(Protocol):
 def is_camera(feature: Mapping[str, Any]) -> bool:
     """Whether a feature holds pictures."""
     return feature["dtype"] in ("image", "video")
+
+
+def is_depth(feature: Mapping[str, Any]) -> bool:
+    """Whether a camera's pictures are depth in metres."""
+    return bool(feature.get("info", {}).get("is_depth_map"))

@@ -7,7 +7,8 @@ T frames; H, W, C height, width, channels.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -17,14 +18,41 @@ import numpy as np
 
 from lerobot_plugins.errors import ZooError
 
-CODEC, PIXEL_FORMAT = "libsvtav1", "yuv420p"
-# LeRobot's own defaults (`RGBEncoderConfig`; a test compares), with one thread for each encoder: episodes are
-# encoded side by side, and the bytes must not depend on the machine.
-ENCODER_OPTIONS = {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "fast-decode=0:lp=1"}
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures of one kind are encoded.
+
+    Args:
+        codec: libav's name of the encoder.
+        pixel_format: What the video holds.
+        input_format: What the pictures are: `rgb24` (H, W, 3) of uint8, or (H, W) of uint16.
+        options: Of the encoder.
+    """
+
+    codec: str
+    pixel_format: str
+    input_format: str
+    options: Mapping[str, str]
 
 
-def encode(images_THWC: Iterable[np.ndarray], fps: int, shape: tuple[int, ...], path: Path) -> None:
-    """Encode uint8 RGB frames (H, W, 3) of one shape to an mp4 file.
+# LeRobot's own defaults (`RGBEncoderConfig`, `DepthEncoderConfig`; a test compares), with one thread for each
+# encoder: episodes are encoded side by side, and the bytes must not depend on the machine.
+COLOUR = Encoding(
+    "libsvtav1",
+    "yuv420p",
+    "rgb24",
+    {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "fast-decode=0:lp=1"},
+)
+# Pictures in the order in which they are shown, so that episodes can be joined.
+_X265 = "lossless=1:bframes=0:pools=none:frame-threads=1:log-level=error"
+DEPTH = Encoding("libx265", "gray12le", "gray12le", {"g": "2", "x265-params": _X265})
+
+
+def encode(
+    images_T: Iterable[np.ndarray], fps: int, shape: Sequence[int], path: Path, encoding: Encoding = COLOUR
+) -> None:
+    """Encode pictures of one shape (H, W, C) to an mp4 file.
 
     Raises:
         ZooError: The encoder refuses the pictures.
@@ -32,18 +60,19 @@ def encode(images_THWC: Iterable[np.ndarray], fps: int, shape: tuple[int, ...], 
     # SVT-AV1 writes its settings to stderr whenever it opens, unless this asks for errors only.
     os.environ.setdefault("SVT_LOG", "1")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(CODEC, fps, options=dict(ENCODER_OPTIONS))
-        stream.pix_fmt = PIXEL_FORMAT
+        stream = container.add_stream(encoding.codec, fps, options=dict(encoding.options))
+        stream.pix_fmt = encoding.pixel_format
         stream.height, stream.width = shape[:2]
         try:
             stream.open()
         except av.error.FFmpegError as error:
             raise ZooError(
-                f"the video encoder {CODEC} refuses pictures of {shape[1]}x{shape[0]} pixels: {error}",
-                do="keep the source's pictures with --images jpeg",
+                f"the video encoder {encoding.codec} refuses pictures of {shape[1]}x{shape[0]} pixels: "
+                f"{error}",
+                do="keep the source's pictures with --images jpeg, if it has any, or make larger ones",
             ) from error
-        for image_HWC in images_THWC:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image_HWC, format="rgb24")))
+        for image in images_T:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format=encoding.input_format)))
         container.mux(stream.encode(None))
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from lerobot.configs.video import RGBEncoderConfig
+from lerobot.configs.video import DepthEncoderConfig, RGBEncoderConfig
 from rlds_samples import picture
 
-from lerobot_plugins.conversion import video
+from lerobot_plugins.conversion import depth, video
 from lerobot_plugins.errors import ZooError
 
 SHAPE = (64, 64, 3)
@@ -24,15 +24,33 @@ def times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
-def pixels(path: Path) -> list[np.ndarray]:
+def pixels(path: Path, pixel_format: str = "rgb24") -> list[np.ndarray]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [frame.to_ndarray(format=pixel_format) for frame in container.decode(video=0)]
 
 
 def test_the_encoder_is_set_as_lerobot_sets_it() -> None:
     config = RGBEncoderConfig()
-    assert (config.vcodec, config.pix_fmt) == (video.CODEC, video.PIXEL_FORMAT)
-    assert config.get_codec_options(encoder_threads=1, as_strings=True) == video.ENCODER_OPTIONS
+    assert (config.vcodec, config.pix_fmt) == (video.COLOUR.codec, video.COLOUR.pixel_format)
+    assert config.get_codec_options(encoder_threads=1, as_strings=True) == video.COLOUR.options
+
+
+def test_depth_is_lossless_as_lerobots_is() -> None:
+    config = DepthEncoderConfig()
+    assert (config.pix_fmt, config.g) == (video.DEPTH.pixel_format, int(video.DEPTH.options["g"]))
+    assert av.Codec(video.DEPTH.codec, "w").id == av.Codec(config.vcodec, "w").id
+    assert config.extra_options["x265-params"] in video.DEPTH.options["x265-params"]
+
+
+def test_joined_depth_keeps_every_code_at_its_time(tmp_path: Path) -> None:
+    codes_THW = np.random.default_rng(0).integers(0, depth.CODES, (9, 64, 72), dtype=np.uint16)
+    lengths = [2, 1, 6]
+    parts = [tmp_path / f"{i}.mp4" for i in range(3)]
+    for part, codes in zip(parts, np.split(codes_THW, np.cumsum(lengths)[:-1]), strict=True):
+        video.encode(iter(codes), 30, (64, 72, 1), part, video.DEPTH)
+    video.concatenate(parts, lengths, 30, tmp_path / "whole.mp4")
+    assert times(tmp_path / "whole.mp4") == [Fraction(frame, 30) for frame in range(9)]
+    np.testing.assert_array_equal(pixels(tmp_path / "whole.mp4", "gray12le"), codes_THW)
 
 
 @pytest.mark.parametrize("fps", [5, 7, 20, 30, 50])

@@ -1,0 +1,87 @@
+"""The pictures of an episode, whatever holds them: files or a video of the source, colour or depth.
+
+From here on colour is uint8 RGB (H, W, 3) and depth uint16 codes (H, W) of `depth`.
+
+H, W height and width; C channels; V intensities or codes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lerobot_plugins.conversion import depth, images
+from lerobot_plugins.conversion.locating import located
+from lerobot_plugins.conversion.source import Clip, Frames, is_depth
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.statistics.exact import Statistics
+from lerobot_plugins.statistics.images import histogram, image_statistics
+
+
+def decoded(
+    key: str, pictures: Frames | Clip, feature: Mapping[str, Any], wanted: range
+) -> Iterator[np.ndarray]:
+    """Decode the wanted pictures of a camera one by one, in order.
+
+    Raises:
+        ZooError: A picture is damaged or of another size, or a video has another number of pictures.
+    """
+    if isinstance(pictures, Clip):
+        yield from _from_clip(key, pictures, feature, wanted)
+        return
+    for number in wanted:
+        with located(f"{key}, frame {number}"):
+            image_HWC = images.decode(pictures.encoded[number], tuple(feature["shape"]))
+        yield np.ascontiguousarray(image_HWC[::-1, ::-1]) if pictures.turned else image_HWC
+
+
+def _from_clip(key: str, clip: Clip, feature: Mapping[str, Any], wanted: range) -> Iterator[np.ndarray]:
+    frames = 0
+    with located(key):
+        for number, image_HWC in enumerate(clip.decode()):
+            if image_HWC.shape != tuple(feature["shape"]):
+                raise ZooError(
+                    f"frame {number} has another size", got=image_HWC.shape, expected=tuple(feature["shape"])
+                )
+            frames += 1
+            if number in wanted:
+                yield depth.quantize(image_HWC[..., 0]) if is_depth(feature) else image_HWC
+        if frames != len(clip):
+            raise ZooError(
+                "the video has another number of frames than the episode",
+                got=frames,
+                expected=len(clip),
+                do="fetch the episode again, or leave it out with --on-error skip",
+            )
+
+
+def files(key: str, pictures: Frames | Clip) -> Sequence[bytes | memoryview]:
+    """The pictures' own files, to be kept as they are.
+
+    Raises:
+        ZooError: They come from a video, or must be rotated.
+    """
+    if isinstance(pictures, Clip):
+        raise ZooError(f"{key} is a video, which has no pictures to keep", do="convert with --images video")
+    if pictures.turned:
+        raise ZooError(f"{key} must be rotated, which changes its bytes", do="convert with --images video")
+    return pictures.encoded
+
+
+def count(image: np.ndarray) -> np.ndarray:
+    """How often each intensity or code occurs, (C, V)."""
+    if image.dtype == np.uint16:
+        return np.bincount(image.reshape(-1), minlength=depth.CODES)[None]
+    return histogram(image)
+
+
+def values(feature: Mapping[str, Any]) -> np.ndarray:
+    """What each counted intensity or code stands for: 0 to 255, or metres."""
+    return depth.METRES_V if is_depth(feature) else np.arange(256)
+
+
+def statistics(feature: Mapping[str, Any], histogram_CV: np.ndarray, pictures: int) -> Statistics:
+    """LeRobot's statistics of counted pictures: colour in units of [0, 1], depth in metres."""
+    if is_depth(feature):
+        return image_statistics(histogram_CV, pictures, depth.METRES_V, unit=1)
+    return image_statistics(histogram_CV, pictures)
