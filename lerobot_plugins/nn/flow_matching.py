@@ -12,6 +12,7 @@ Legend: B batch, K draws of noise per observation, H chunk length, A action dims
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from lerobot_plugins.errors import ZooError
 TIME_DISTRIBUTIONS = ("beta", "uniform", "beta_symmetric", "logit_normal")
 NOISE_DISTRIBUTIONS = ("normal", "uniform")
 
-Velocity = Callable[[Tensor, Tensor], Tensor]
+Velocity = Callable[[Tensor, Any], Tensor]
 
 
 def sample_time(
@@ -86,29 +87,42 @@ def weighted_mean(error: Tensor, weight: Tensor, keep_batch: bool) -> Tensor:
     return (error * weight).sum(dim=dims) / total.clamp(min=torch.finfo(error.dtype).tiny)
 
 
+def euler_times(num_steps: int) -> list[float]:
+    """The flow time at the start of each Euler step: 1, 1 - 1/N, ..., 1/N."""
+    # The product first: for every N that is exact where the accumulated sum of dt is not.
+    return [1.0 + step * (-1.0 / num_steps) for step in range(num_steps)]
+
+
 def euler_integrate(
-    velocity: Velocity, noise_BHA: Tensor, num_steps: int, guide: Callable[..., Tensor] | None = None
+    velocity: Velocity,
+    noise_BHA: Tensor,
+    num_steps: int,
+    guide: Callable[..., Tensor] | None = None,
+    conditions: Sequence[Any] | None = None,
 ) -> Tensor:
     """Integrate a velocity field from t = 1 to t = 0 with `num_steps` forward Euler steps.
 
     Args:
-        velocity: (x_BHA, time_B) -> v_BHA.
+        velocity: (x_BHA, time_B) -> v_BHA, or (x_BHA, condition) -> v_BHA.
         noise_BHA: The sample at t = 1; integration runs in its dtype (float32).
         num_steps: Steps of size 1 / num_steps; the field is evaluated at the start of each.
         guide: Optional replacement of one evaluation, called as
             `guide(x_t=..., time=..., original_denoise_step_partial=x -> v)`: LeRobot's real-time chunking.
+        conditions: Handed to the velocity in place of the time, one per step: what was computed from
+            `euler_times` for all steps at once.
 
     Returns:
         The sample at t = 0, same shape and dtype as the noise.
     """
     x_BHA = noise_BHA
-    for step in range(num_steps):
-        # The product first: for every N that is exact where the accumulated sum of dt is not.
-        time = 1.0 + step * (-1.0 / num_steps)
-        time_B = torch.full((x_BHA.shape[0],), time, dtype=torch.float32, device=x_BHA.device)
+    for step, time in enumerate(euler_times(num_steps)):
+        if conditions is None:
+            condition = torch.full((x_BHA.shape[0],), time, dtype=torch.float32, device=x_BHA.device)
+        else:
+            condition = conditions[step]
 
-        def evaluate(x: Tensor, time_B: Tensor = time_B) -> Tensor:
-            return velocity(x, time_B)
+        def evaluate(x: Tensor, condition: Any = condition) -> Tensor:
+            return velocity(x, condition)
 
         if guide is None:
             v_BHA = evaluate(x_BHA)

@@ -13,6 +13,7 @@ Islands that stay in float32 inside that region:
 | rotary angles and rotation  | `PrefixEncoder`                        | phases up to the prefix length  |
 | normalised context          | the policy's context norm              | enters every cross-attention    |
 | time embedding              | `flow_matching.sinusoidal_embedding`   | phases up to 1570 rad           |
+| time MLP, adaptive norms    | `pi05.modulations`                     | as in openpi                    |
 | velocity output, loss       | the head's last layer, `weighted_mean` | differences of near-equal terms |
 | sampled action, Euler steps | `flow_matching.euler_integrate`        | sums of small increments        |
 """
@@ -60,3 +61,21 @@ def store_parameters(module: nn.Module, dtype: torch.dtype) -> None:
     """Store trainable parameters in float32 and frozen ones in `dtype`; buffers stay as they are."""
     for parameter in module.parameters():
         parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
+
+
+def float32_island(layer: nn.Module) -> nn.Module:
+    """Mark a layer whose weights stay in float32 also where weights are stored for inference."""
+    layer.float32_island = True
+    return layer
+
+
+def store_for_inference(module: nn.Module, dtype: torch.dtype) -> None:
+    """Store the matrices that compute in `dtype` in it; vectors (norms, biases) and islands stay in float32.
+
+    Without training there are no small updates to keep, and half the memory is read.
+    """
+    for layer in module.modules():
+        if not getattr(layer, "float32_island", False):
+            for parameter in layer.parameters(recurse=False):
+                if parameter.ndim > 1:
+                    parameter.data = parameter.data.to(dtype)

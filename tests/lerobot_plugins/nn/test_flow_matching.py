@@ -221,3 +221,25 @@ def test_a_row_without_weight_gives_zero_and_no_gradient():
 def test_reduction_happens_in_float32():
     error = torch.ones(1, 70_000, dtype=torch.bfloat16)
     assert weighted_mean(error, torch.ones(1), keep_batch=False).item() == 1
+
+
+def test_time_embedding_oracle():
+    """O6 of the pi0.5 study, dim 8, periods 4e-3 to 4. (It prints the second cosine of t = 0.123 with a
+    minus; 0.123 / 0.04 is 27 degrees past a whole number of turns, so its cosine is positive.)
+    """
+    expected = torch.tensor(
+        [
+            [0, 0, 1, 0.707107, 1, -1, 0, 0.707107],
+            [-1, 0.453990, 0.935444, 0.192008, 0, 0.891007, -0.353475, 0.981393],
+        ]
+    )
+    found = sinusoidal_embedding(torch.tensor([0.5, 0.123]), 8)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
+def test_error_over_supervised_elements_is_pooled_over_the_batch():
+    """O11 of the pi0.5 study: one mean over all supervised tokens, not a mean of the rows' means."""
+    losses = torch.tensor([[2.0, 2, 2, 2], [0, 0, 0, 8]])
+    masks = torch.tensor([[1.0, 1, 1, 1], [0, 0, 0, 1]])
+    assert weighted_mean(losses, masks, keep_batch=False) == pytest.approx(3.2)
+    assert weighted_mean(losses, masks, keep_batch=True).mean() == pytest.approx(5.0)

@@ -1,0 +1,56 @@
+"""Several projections of one input as one matrix product.
+
+At batch 1 a projection is bound by reading its weights and by launching it; one launch is cheaper than three.
+The weights of the projections become views of one matrix, so nothing is stored twice and parameters, state
+dict and optimizer do not notice.
+"""
+
+import weakref
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lerobot_plugins.nn.precision import compute_dtype
+
+# first projection -> the matrix whose rows are the weights of all
+_matrices: "weakref.WeakKeyDictionary[nn.Linear, Tensor]" = weakref.WeakKeyDictionary()
+
+
+def fused_linear(x: Tensor, projections: Sequence[nn.Module]) -> Sequence[Tensor]:
+    """Each projection of x.
+
+    One product when nothing is trained through it, all are plain linear layers without bias, and their
+    weights are stored in the dtype that computes (autocast would convert the whole matrix in every call, but
+    keeps what it made of a parameter). Otherwise one by one.
+    """
+    plain = all(type(p) is nn.Linear and p.bias is None for p in projections)
+    if torch.is_grad_enabled() or not plain or projections[0].weight.dtype != compute_dtype(x):
+        return [projection(x) for projection in projections]
+    return F.linear(x, _matrix(projections)).split([p.out_features for p in projections], dim=-1)
+
+
+def _matrix(projections: Sequence[nn.Linear]) -> Tensor:
+    """The shared matrix, laid out (again) when the weights do not lie in it: first use, another device."""
+    first = projections[0]
+    matrix = _matrices.get(first)
+    if matrix is None or not _lie_in(matrix, projections):
+        with torch.inference_mode(False):  # the weights must stay trainable afterwards
+            matrix = torch.cat([projection.weight.data for projection in projections])
+        start = 0
+        for projection in projections:
+            projection.weight.data = matrix[start : start + projection.out_features]
+            start += projection.out_features
+        _matrices[first] = matrix
+    return matrix
+
+
+def _lie_in(matrix: Tensor, projections: Sequence[nn.Linear]) -> bool:
+    address = matrix.data_ptr()
+    for projection in projections:
+        weight = projection.weight
+        if weight.data_ptr() != address or weight.dtype != matrix.dtype or weight.device != matrix.device:
+            return False
+        address += weight.numel() * weight.element_size()
+    return True

@@ -1,0 +1,96 @@
+"""The network of pi0.5: a PaliGemma prefix and an action expert that denoises a chunk (openpi `PI0Pytorch`).
+
+    prefix = encoder(pictures, prompt)                     once per observation
+    v      = action_out(expert(action_in(x_t) | c(t), keys and values of the prefix))
+
+The state is part of the prompt, so the action tokens are the whole suffix. Names of weights are those of
+LeRobot's `pi05`.
+
+Legend: B batch, H chunk length, A padded action dims, W expert width, N conditions.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PaliGemmaModel
+
+from lerobot_plugins.nn.action_expert import ActionExpert, Context, expert_context
+from lerobot_plugins.nn.flow_matching import euler_integrate, euler_times, sinusoidal_embedding
+from lerobot_plugins.nn.precision import float32_island, no_autocast
+from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
+
+
+class PI05Network(nn.Module):
+    """Prefix encoder, action expert and the projections between actions and tokens.
+
+    Args:
+        paligemma: A PaliGemma without language head; its sub-modules are taken over.
+        expert_variant: A key of `action_expert.GEOMETRIES`.
+        max_action_dim: A; shorter actions are padded with zeros.
+    """
+
+    def __init__(self, paligemma: PaliGemmaModel, expert_variant: str, max_action_dim: int) -> None:
+        super().__init__()
+        encoder = PrefixEncoder(paligemma)
+        expert = ActionExpert(expert_variant, encoder)
+        self.paligemma_with_expert = nn.ModuleDict(
+            {
+                "paligemma": nn.ModuleDict({"model": encoder}),
+                "gemma_expert": nn.ModuleDict({"model": expert}),
+            }
+        )
+        width = expert.width
+        self.action_in_proj = nn.Linear(max_action_dim, width)
+        self.action_out_proj = float32_island(nn.Linear(width, max_action_dim))
+        self.time_mlp_in = float32_island(nn.Linear(width, width))
+        self.time_mlp_out = float32_island(nn.Linear(width, width))
+
+    @property
+    def encoder(self) -> PrefixEncoder:
+        """The prefix encoder."""
+        return self.paligemma_with_expert["paligemma"]["model"]
+
+    @property
+    def expert(self) -> ActionExpert:
+        """The action expert."""
+        return self.paligemma_with_expert["gemma_expert"]["model"]
+
+    def context(self, prefix: Prefix, horizon: int, gradient_scale: float = 1.0) -> Context:
+        """What the expert attends to; see `expert_context`."""
+        return expert_context(self.encoder, prefix, horizon, gradient_scale)
+
+    def modulations(self, time_N: Tensor) -> list[Tensor]:
+        """What the flow times make of the expert's norms; float32, (N, 3W) each."""
+        with no_autocast(time_N.device):
+            x_NW = sinusoidal_embedding(time_N, self.expert.width)
+            condition_NW = F.silu(self.time_mlp_out(F.silu(self.time_mlp_in(x_NW))))
+            return self.expert.modulations(condition_NW)
+
+    def velocity(self, x_BHA: Tensor, modulations: list[Tensor], context: Context) -> Tensor:
+        """Velocities (B, H, A) of noisy actions, float32."""
+        hidden_BHW = self.expert(self.action_in_proj(x_BHA), modulations, context)
+        with no_autocast(x_BHA.device):
+            return self.action_out_proj(hidden_BHW.float())
+
+    def sample(
+        self,
+        prefix: Prefix,
+        noise_BHA: Tensor,
+        num_steps: int,
+        guide: Callable[..., Tensor] | None = None,
+    ) -> Tensor:
+        """Integrate from noise (t = 1) to actions (t = 0), (B, H, A) float32.
+
+        What depends on the prefix or on the time alone is computed before the first step.
+        """
+        context = self.context(prefix, noise_BHA.shape[1])
+        table = self.modulations(torch.tensor(euler_times(num_steps), device=noise_BHA.device))
+        steps = [[norm_N3W[step : step + 1] for norm_N3W in table] for step in range(num_steps)]
+
+        def velocity(x_BHA: Tensor, modulations: Any) -> Tensor:
+            return self.velocity(x_BHA, modulations, context)
+
+        return euler_integrate(velocity, noise_BHA.float(), num_steps, guide, conditions=steps)

@@ -1,0 +1,201 @@
+"""Our pi0.5 network against LeRobot's: identical weights, pictures, tokens, noise and times."""
+
+import pytest
+import torch
+from lerobot.policies.common.vla_utils import make_att_2d_masks, prepare_attention_masks_4d
+from stock_pi05 import CHUNK, observation, stock_and_ours
+from torch import Tensor
+
+from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair
+from lerobot_plugins.nn.pi05 import PI05Network
+from lerobot_plugins.nn.precision import store_for_inference
+
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return stock_and_ours()
+
+
+@pytest.fixture(scope="module")
+def given():
+    return observation()
+
+
+def prefix_of(ours: PI05Network, given: dict, pruned: bool = True):
+    """Pruned: without the absent camera and the columns that are padding in every row."""
+    if not pruned:
+        images, masks, length = given["images"], given["image_masks"], given["tokens"].shape[1]
+    else:
+        images, masks = given["images"][:-1], [None] * (len(given["images"]) - 1)
+        length = int(given["token_mask"].sum(1).max())
+    return ours.encoder(
+        images,
+        masks,
+        given["tokens"][:, :length],
+        given["token_mask"][:, :length],
+        keys_values=True,
+        hidden=False,
+    )
+
+
+def our_velocity(ours: PI05Network, given: dict, pruned: bool = True, scale: float = 1.0) -> Tensor:
+    x, _ = flow_pair(given["action"], given["noise"], given["time"])
+    context = ours.context(prefix_of(ours, given, pruned), CHUNK, scale)
+    return ours.velocity(x, ours.modulations(given["time"]), context)
+
+
+def stock_loss(stock, given: dict) -> Tensor:
+    return stock(
+        given["images"],
+        given["image_masks"],
+        given["tokens"],
+        given["token_mask"],
+        given["action"],
+        given["noise"],
+        given["time"],
+    )
+
+
+def our_loss(ours: PI05Network, given: dict, **options) -> Tensor:
+    target = given["noise"] - given["action"]
+    return (our_velocity(ours, given, **options) - target).square()
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_prefix_keys_and_values(networks, given, pruned):
+    """Those of the tokens that are real: stock computes and masks the others."""
+    stock, ours = networks
+    with torch.no_grad():
+        prefix = prefix_of(ours, given, pruned)
+        embeddings, pad, attention = stock.embed_prefix(
+            given["images"], given["image_masks"], given["tokens"], given["token_mask"]
+        )
+        stock.paligemma_with_expert.paligemma.model.language_model.config._attn_implementation = "eager"
+        _, cache = stock.paligemma_with_expert(
+            attention_mask=prepare_attention_masks_4d(make_att_2d_masks(pad, attention)),
+            position_ids=torch.cumsum(pad, dim=1) - 1,
+            inputs_embeds=[embeddings, None],
+            use_cache=True,
+        )
+    assert len(prefix.keys_values) == len(cache.layers) == 4
+    for (k, v), layer in zip(prefix.keys_values, cache.layers, strict=True):
+        for mine, theirs in ((k, layer.keys), (v, layer.values)):
+            for row in range(len(pad)):
+                torch.testing.assert_close(
+                    mine[row][:, prefix.mask_BS[row]], theirs[row][:, pad[row]], **TOLERANCE
+                )
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_loss(networks, given, pruned):
+    stock, ours = networks
+    with torch.no_grad():
+        torch.testing.assert_close(
+            our_loss(ours, given, pruned=pruned), stock_loss(stock, given), **TOLERANCE
+        )
+
+
+def test_gradients(given):
+    """Of every weight. Stock's last prefix layer computes outputs that nothing reads: no gradient there."""
+    stock, ours = stock_and_ours()
+    stock_loss(stock, given).mean().backward()
+    our_loss(ours, given).mean().backward()
+    theirs = {name: p.grad for name, p in stock.named_parameters()}
+    compared = 0
+    for name, parameter in ours.named_parameters():
+        expected = theirs[name]
+        if parameter.grad is None:
+            assert expected is None or not expected.any(), name
+            continue
+        torch.testing.assert_close(parameter.grad, expected, **TOLERANCE, msg=name)
+        compared += 1
+    assert compared > 100
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+def test_sampled_actions(networks, given, steps):
+    stock, ours = networks
+    expected = stock.sample_actions(
+        given["images"], given["image_masks"], given["tokens"], given["token_mask"], given["noise"], steps
+    )
+    with torch.inference_mode():
+        actions = ours.sample(prefix_of(ours, given), given["noise"], steps)
+    torch.testing.assert_close(actions, expected, **TOLERANCE)
+
+
+def test_tabulated_times_buffers_and_fused_projections_change_nothing(networks, given):
+    """Sampling's shortcuts against the plain velocity of training, step by step."""
+    _, ours = networks
+    plain = euler_integrate(
+        lambda x, time: ours.velocity(
+            x, ours.modulations(time), ours.context(prefix_of(ours, given), CHUNK)
+        ).detach(),
+        given["noise"],
+        10,
+    )
+    with torch.no_grad():
+        quick = ours.sample(prefix_of(ours, given), given["noise"], 10)
+    assert (quick - plain).norm() / plain.norm() < 2e-6
+
+
+def test_training_goes_on_after_sampling(given):
+    """Fused projections share memory with the weights; both must follow the optimizer."""
+    _, ours = stock_and_ours()
+    with torch.inference_mode():
+        before = ours.sample(prefix_of(ours, given), given["noise"], 2)
+    optimizer = torch.optim.SGD(ours.parameters(), lr=0.1)
+    our_loss(ours, given).mean().backward()
+    optimizer.step()
+    _, fresh = stock_and_ours()
+    fresh.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        after = ours.sample(prefix_of(ours, given), given["noise"], 2)
+        torch.testing.assert_close(after, fresh.sample(prefix_of(fresh, given), given["noise"], 2))
+    assert not torch.allclose(before, after)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.25, 1.0])
+def test_gradient_scale_acts_on_the_prefix_alone(given, scale):
+    _, ours = stock_and_ours()
+
+    def gradients(value: float) -> dict[str, Tensor]:
+        ours.zero_grad()
+        our_loss(ours, given, scale=value).mean().backward()
+        return {n: p.grad.clone() for n, p in ours.named_parameters() if p.grad is not None}
+
+    full, scaled = gradients(1.0), gradients(scale)
+    for name, gradient in full.items():
+        if ".paligemma." not in name:
+            torch.testing.assert_close(scaled[name], gradient)
+        elif scale == 0.0:
+            assert name not in scaled
+        else:
+            torch.testing.assert_close(scaled[name], gradient * scale)
+
+
+def test_checkpointing_changes_no_gradient(given):
+    _, ours = stock_and_ours()
+    our_loss(ours, given).mean().backward()
+    plain = {n: p.grad.clone() for n, p in ours.named_parameters() if p.grad is not None}
+    ours.zero_grad()
+    ours.encoder.gradient_checkpointing = ours.expert.gradient_checkpointing = True
+    our_loss(ours, given).mean().backward()
+    for name, gradient in plain.items():
+        assert torch.equal(ours.get_parameter(name).grad, gradient), name
+
+
+def test_bfloat16_stays_close(networks, given):
+    """Cosine with float32 at least 0.9999, in training's autocast and with weights stored for inference."""
+    _, ours = networks
+    with torch.inference_mode():
+        expected = ours.sample(prefix_of(ours, given), given["noise"], 10)
+    _, half = stock_and_ours()
+    for store in (False, True):
+        if store:
+            store_for_inference(half, torch.bfloat16)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            got = half.sample(prefix_of(half, given), given["noise"], 10)
+        assert got.dtype == torch.float32
+        assert torch.cosine_similarity(got.flatten(), expected.flatten(), dim=0) > 0.9999
