@@ -1,0 +1,121 @@
+"""openpi's `norm_stats.json`: statistics of the state and of the actions.
+
+    {"norm_stats": {"state": {"mean": [...], "std": [...], "q01": [...], "q99": [...]}, "actions": {...}}}
+
+Some writers pad the vectors with zeros to the width of the network (32).
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from lerobot.utils.constants import ACTION, OBS_STATE
+
+from lerobot_plugins.errors import ZooError
+
+Stats = dict[str, dict[str, np.ndarray]]
+
+FILE = "norm_stats.json"
+KEYS = {OBS_STATE: "state", ACTION: "actions"}
+FIELDS = ("mean", "std", "q01", "q99")
+REQUIRED = ("mean", "std")
+
+
+def read_norm_stats(path: Path) -> Stats:
+    """Statistics under LeRobot's keys, float64, as wide as the file has them; quantiles where it has them.
+
+    Raises:
+        ZooError: The file is absent, is no such JSON, lacks a field, or a field is not a vector of finite
+            numbers as wide as the others.
+    """
+    try:
+        content = json.loads(path.read_text())["norm_stats"]
+        entries = {key: content[name] for key, name in KEYS.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ZooError(
+            f"cannot read openpi's statistics from {path}",
+            got=f"{type(error).__name__}: {error}",
+            expected='{"norm_stats": {"state": {...}, "actions": {...}}}',
+            do="give the norm_stats.json of the checkpoint's assets, or one that openpi's "
+            "compute_norm_stats wrote",
+        ) from error
+    return {key: _read_entry(entry, KEYS[key], path) for key, entry in entries.items()}
+
+
+def _read_entry(entry: Mapping[str, object], name: str, path: Path) -> dict[str, np.ndarray]:
+    stats: dict[str, np.ndarray] = {}
+    for field in FIELDS:
+        value = entry.get(field)
+        if value is None and field not in REQUIRED:
+            continue
+        try:
+            stats[field] = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            stats[field] = np.array(np.nan)
+        if stats[field].ndim != 1 or not np.isfinite(stats[field]).all():
+            raise ZooError(
+                f"{name}.{field} in {path} is not a vector of finite numbers",
+                got="nothing" if value is None else str(value)[:80],
+                expected="a list with one number per dimension",
+                do="compute the statistics again with openpi's compute_norm_stats",
+            )
+    widths = {field: len(value) for field, value in stats.items()}
+    if len(set(widths.values())) > 1:
+        raise ZooError(
+            f"the statistics of {name} in {path} have several widths", got=widths, expected="one width"
+        )
+    return stats
+
+
+def fit_width(stats: Mapping[str, np.ndarray], key: str, width: int, path: Path) -> dict[str, np.ndarray]:
+    """The statistics of one feature, cut to its width where the rest is padding.
+
+    Args:
+        stats: One feature's entry of `read_norm_stats`.
+        key: The feature, for messages.
+        width: Its number of dimensions.
+        path: The file, for messages.
+
+    Raises:
+        ZooError: Fewer dimensions than the feature has, or more that are not zero.
+    """
+    found = len(next(iter(stats.values())))
+    surplus = sorted(name for name, value in stats.items() if value[width:].any())
+    if found < width or surplus:
+        nonzero = f", not zero beyond {width} in {', '.join(surplus)}" if surplus else ""
+        raise ZooError(
+            f"the statistics of {key} in {path} have another width than the feature",
+            got=f"{found} dimensions{nonzero}",
+            expected=f"{width} dimensions, or more that are all zero (openpi pads to 32)",
+            do="use the statistics of this robot, or name the robot or dataset of this checkpoint",
+        )
+    return {name: value[:width] for name, value in stats.items()}
+
+
+def write_norm_stats(stats: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
+    """Write statistics as openpi reads them: what `FIELDS` names of state and action.
+
+    Raises:
+        ZooError: A feature or its mean or std is missing.
+    """
+    content = {}
+    for key, name in KEYS.items():
+        entry = stats.get(key, {})
+        absent = [field for field in REQUIRED if field not in entry]
+        if absent:
+            raise ZooError(
+                f"openpi's statistics need {', '.join(absent)} of {key}",
+                got=", ".join(sorted(entry)) or "nothing",
+                expected=", ".join(REQUIRED),
+            )
+        content[name] = {
+            field: np.asarray(entry[field], dtype=np.float64).ravel().tolist()
+            for field in FIELDS
+            if field in entry
+        }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps({"norm_stats": content}, indent=2))
+    os.replace(partial, path)
