@@ -14,7 +14,17 @@ import torch
 
 from lerobot_plugins.errors import ZooError
 
-DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
+# The format's names of the kinds of tensors that policies hold.
+CODES = {
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+Shape = tuple[int, ...]
 
 
 class SafetensorsStream:
@@ -25,24 +35,25 @@ class SafetensorsStream:
 
     Args:
         path: The file.
-        shapes: Name and shape of every tensor that will be written.
-        dtype: `float32` or `bfloat16`, for all of them.
+        tensors: Name, shape and dtype of every tensor that will be written.
 
     Raises:
         ZooError: On entry, where the disk has no room for the file.
     """
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str = "float32") -> None:
+    def __init__(self, path: Path, tensors: Mapping[str, tuple[Shape, torch.dtype]]) -> None:
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
-        self.dtype, code = DTYPES[dtype]
-        self.shapes = dict(shapes)
+        self.tensors = dict(tensors)
         self.starts: dict[str, int] = {}
         header: dict[str, object] = {"__metadata__": {"format": "pt"}}
         end = 0
-        for name, shape in sorted(self.shapes.items()):
-            start, end = end, end + torch.Size(shape).numel() * self.dtype.itemsize
-            header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [start, end]}
+        # Wide elements first, so that each tensor begins at a multiple of its element's size.
+        for name, (shape, dtype) in sorted(
+            self.tensors.items(), key=lambda item: (-item[1][1].itemsize, item[0])
+        ):
+            start, end = end, end + torch.Size(shape).numel() * dtype.itemsize
+            header[name] = {"dtype": CODES[dtype], "shape": list(shape), "data_offsets": [start, end]}
             self.starts[name] = start
         text = json.dumps(header, separators=(",", ":")).encode()
         # Readers map the file: data begins at a multiple of 8.
@@ -59,16 +70,17 @@ class SafetensorsStream:
                 expected=f"{self.size / 1e9:.1f} GB",
                 do="free some space, write elsewhere, or use --dtype=bfloat16, which takes half",
             )
-        self.remaining = set(self.shapes)
+        self.remaining = set(self.tensors)
         self.file: BinaryIO = self.partial.open("wb")
         self.file.write(self.header)
         return self
 
     def write(self, name: str, tensor: torch.Tensor) -> str:
-        """Write one tensor, in the file's dtype, and return the SHA-256 of its bytes."""
+        """Write one tensor, in the dtype announced for it, and return the SHA-256 of its bytes."""
         assert name in self.remaining, f"{name} is unknown or was written before"
-        assert tuple(tensor.shape) == tuple(self.shapes[name]), name
-        content = tensor.to(self.dtype).contiguous().reshape(-1).view(torch.uint8).numpy()
+        shape, dtype = self.tensors[name]
+        assert tuple(tensor.shape) == tuple(shape), name
+        content = tensor.to(dtype).contiguous().reshape(-1).view(torch.uint8).numpy()
         self.file.seek(len(self.header) + self.starts[name])
         self.file.write(content)
         self.remaining.discard(name)
