@@ -1,7 +1,5 @@
 """The first checkpoint of a policy, at step 0: what adapters are trained on top of."""
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies import make_policy, make_pre_post_processors
 from lerobot.utils.random_utils import set_seed
 
-from lerobot_plugins.errors import ZooError
+from lerobot_plugins.checkpoints.folder import new_folder
 
 
 @dataclass
@@ -47,19 +45,12 @@ def write_first_checkpoint(options: FirstCheckpoint) -> Path:
         ZooError: The output folder exists.
     """
     output = Path(options.output)
-    if output.exists():
-        raise ZooError(
-            "the output folder exists", got=output, expected="a new folder", do="choose another --output"
-        )
-    set_seed(options.seed)
-    source = options.dataset
-    meta = LeRobotDatasetMetadata(source.repo_id, root=source.root, revision=source.revision)
-    policy: Any = make_policy(options.policy, ds_meta=meta)
-    processors = make_pre_post_processors(options.policy, dataset_stats=meta.stats)
-    partial = output.with_name(output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    policy.save_pretrained(partial)
-    for processor in processors:
-        processor.save_pretrained(partial)
-    os.replace(partial, output)
+    with new_folder(output) as partial:
+        set_seed(options.seed)
+        source = options.dataset
+        meta = LeRobotDatasetMetadata(source.repo_id, root=source.root, revision=source.revision)
+        policy: Any = make_policy(options.policy, ds_meta=meta)
+        policy.save_pretrained(partial)
+        for processor in make_pre_post_processors(options.policy, dataset_stats=meta.stats):
+            processor.save_pretrained(partial)
     return output
