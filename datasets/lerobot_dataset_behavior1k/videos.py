@@ -1,0 +1,99 @@
+"""Decode the videos of an episode, strictly: a damaged picture is an error, never a grey one.
+
+H, W height and width.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from PIL import Image
+
+from lerobot_dataset_behavior1k import depth
+from lerobot_plugins.conversion.locating import located
+from lerobot_plugins.errors import ZooError
+
+# The data set's own is HEVC; people shrink or re-encode it with the others.
+_COLOUR_CODECS = ("hevc", "h264", "av1")
+_COLOUR_FORMATS = ("yuv420p", "yuvj420p")
+_DEPTH_CODECS = ("hevc", "ffv1")
+_FETCH = "fetch it again, or leave the episode out with --on-error skip"
+
+
+def decode_colour(path: Path, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+    """The pictures of a colour video, uint8 (H, W, 3).
+
+    Args:
+        path: The video.
+        size: (H, W) to shrink them to, as PIL's antialiased bilinear filter does.
+
+    Raises:
+        ZooError: The file is missing or damaged, or has another codec or pixel format.
+    """
+    with located(f"{path.parent.name}/{path.name}"):
+        for frame in _frames(path, _COLOUR_CODECS, _check_colour_format):
+            image_HWC = frame.to_ndarray(format="rgb24")
+            yield image_HWC if size is None else _shrunk(image_HWC, size, Image.Resampling.BILINEAR)
+
+
+def decode_depth(path: Path, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+    """The pictures of a depth video, float32 metres (H, W, 1).
+
+    Args:
+        path: The video.
+        size: (H, W) to shrink them to; the nearest pixel counts, since depths of two objects have no mean.
+
+    Raises:
+        ZooError: The file is missing or damaged, or has another codec or pixel format.
+    """
+    with located(f"{path.parent.name}/{path.name}"):
+        for frame in _frames(path, _DEPTH_CODECS, depth.check_pixel_format):
+            depth_HW = depth.depth_of_frame(frame)
+            shrunk = depth_HW if size is None else _shrunk(depth_HW, size, Image.Resampling.NEAREST)
+            yield shrunk[..., None]
+
+
+def _frames(
+    path: Path, codecs: tuple[str, ...], check_format: Callable[[str | None], None]
+) -> Iterator[av.VideoFrame]:
+    number = 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ZooError("the file holds no video", do="fetch it again")
+            stream = container.streams.video[0]
+            if stream.codec_context.name not in codecs:
+                raise ZooError(
+                    "the video has another codec",
+                    got=stream.codec_context.name,
+                    expected=f"one of {', '.join(codecs)}",
+                )
+            check_format(stream.codec_context.pix_fmt)
+            # Episodes are decoded side by side; by default, libav hides what it cannot decode.
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise ZooError(f"frame {number} is damaged", do=_FETCH)
+                yield frame
+                number += 1
+    except FileNotFoundError as error:
+        raise ZooError("the video is missing", do=_FETCH) from error
+    except av.error.FFmpegError as error:
+        raise ZooError(f"the video is damaged at frame {number}: {error.strerror}", do=_FETCH) from error
+
+
+def _check_colour_format(pixel_format: str | None) -> None:
+    if pixel_format not in _COLOUR_FORMATS:
+        raise ZooError(
+            "the video has another pixel format",
+            got=pixel_format,
+            expected=f"one of {', '.join(_COLOUR_FORMATS)}",
+        )
+
+
+def _shrunk(image: np.ndarray, size: tuple[int, int], filter_: Image.Resampling) -> np.ndarray:
+    height, width = size
+    return np.asarray(Image.fromarray(image).resize((width, height), filter_))
