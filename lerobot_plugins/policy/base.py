@@ -26,7 +26,7 @@ from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weigh
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.flow_matching import weighted_mean
-from lerobot_plugins.nn.precision import autocast, parse_dtype
+from lerobot_plugins.nn.precision import autocast, parse_dtype, store_for_inference
 from lerobot_plugins.policy.batches import batch_size, select_rows, valid_actions
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
 from lerobot_plugins.policy.queues import ActionQueues
@@ -247,6 +247,8 @@ class ZooPolicy(PreTrainedPolicy):
     ) -> Self:
         """Load a policy; every tensor must find its place.
 
+        Outside of a training run the matrices are stored in the dtype they compute in.
+
         Args:
             pretrained_name_or_path: Folder or hub id with config.json and model.safetensors.
             config: Use this configuration instead of the stored one.
@@ -266,10 +268,13 @@ class ZooPolicy(PreTrainedPolicy):
         }
         if config is None:
             config = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
-        path = _weights_file(str(pretrained_name_or_path), hub)
+        path = weights_file(str(pretrained_name_or_path), hub)
         with empty_parameters():
             policy = cls(config, load_backbone=False, **kwargs)
-        report = load_weights(policy, path).require_complete(str(path))
+        report = load_weights(policy, path, rename=cls.weight_name, ties=cls.tied_weights)
+        report.require_complete(str(path))
+        if runtime.training_run() is None:
+            store_for_inference(policy, policy.compute_dtype)
         logger.info(
             "%s: %d tensors loaded, %d converted in dtype", path, len(report.loaded), len(report.converted)
         )
@@ -296,7 +301,12 @@ class ZooPolicy(PreTrainedPolicy):
             self.config.pretrained_path = Path(base).resolve()
 
 
-def _weights_file(source: str, hub: dict[str, Any]) -> Path:
+def weights_file(source: str, hub: dict[str, Any]) -> Path:
+    """The safetensors file of a folder or hub id; `hub` holds arguments of `hf_hub_download`.
+
+    Raises:
+        ZooError: It cannot be had.
+    """
     if Path(source).is_dir():
         return Path(source) / SAFETENSORS_SINGLE_FILE
     try:

@@ -4,6 +4,7 @@ Observed through a stub whose actions count: row r, chunk c, step h is 100 r + 1
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -50,6 +51,15 @@ def test_without_padding_flags_everything_counts(policy):
     del batch["action_is_pad"]
     assert valid_actions(batch).all()
     assert policy(batch)[1]["pad_fraction"] == 0
+
+
+def test_a_policy_decides_which_actions_count(policy, monkeypatch):
+    batch = training_batch()
+    changed = batch | {"action": batch["action"].masked_fill(batch["action_is_pad"][..., None], 1e3)}
+    monkeypatch.setattr(policy, "action_validity", lambda batch: torch.ones_like(batch["action_is_pad"]))
+    loss, logs = policy(changed)
+    assert loss > 1e3
+    assert logs["pad_fraction"] == pytest.approx(3 / 12), "what is logged is the data's"
 
 
 def test_unknown_reduction_is_refused(policy):
@@ -220,6 +230,24 @@ def test_weights_and_config_come_back(saved, policy):
     assert torch.equal(loaded.weight, policy.weight)
     assert loaded.config.trained_steps == 12
     assert not loaded.training
+
+
+class RenamedPolicy(StubPolicy):
+    """The stub for files whose writers use other names."""
+
+    tied_weights: ClassVar = {"alias": "weight"}
+
+    @classmethod
+    def weight_name(cls, stored: str) -> str | None:
+        return None if stored == "unused" else stored.removeprefix("module.")
+
+
+@pytest.mark.parametrize("name", ["module.weight", "alias"])
+def test_a_policy_knows_its_tensors_under_other_names(saved, policy, name):
+    save_file({name: policy.weight.data, "unused": torch.zeros(1)}, saved / "model.safetensors")
+    assert torch.equal(RenamedPolicy.from_pretrained(saved).weight, policy.weight)
+    with pytest.raises(ZooError, match="1 missing: weight; 2 unexpected"):
+        StubPolicy.from_pretrained(saved)
 
 
 def test_a_given_config_wins(saved):
