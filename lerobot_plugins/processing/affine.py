@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 CONSTANT_TOLERANCE = 1e-6  # relative to the largest magnitude of the dimension, at least 1
 OPENPI_EPSILON = 1e-6
 
+EXTREMES = ("min", "max")
+NEEDS = {"min_max": EXTREMES, "quantile": ("q01", "q99"), "mean_std": ("mean", "std"), "identity": EXTREMES}
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -49,15 +52,16 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
 
     Args:
         mode: `min_max`, `quantile`, `mean_std` or `identity`.
-        stats: LeRobot statistics of the feature: min, max, mean, std, q01, q99, each (D,).
+        stats: LeRobot statistics of the feature: min, max, mean, std, q01, q99, each (D,); min and max may be
+            absent where the mode does not use them, as in openpi's files.
         name: For messages.
 
     Raises:
         ZooError: The statistics lack what the mode needs, or are not finite.
     """
-    needs = {"min_max": (), "quantile": ("q01", "q99"), "mean_std": ("mean", "std"), "identity": ()}[mode]
+    extremes = tuple(key for key in EXTREMES if key in stats)
     value: dict[str, np.ndarray] = {}
-    for key in ("min", "max", *needs):
+    for key in (*NEEDS[mode], *extremes):
         if key not in stats:
             raise ZooError(
                 f"the statistics of {name} have no {key}, which {mode} normalisation needs",
@@ -68,8 +72,8 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
         value[key] = np.atleast_1d(np.asarray(stats[key], dtype=np.float64)).ravel()
         if not np.isfinite(value[key]).all():
             raise ZooError(f"the statistics of {name} are not finite", got=f"{key}={value[key]}")
-    low: np.ndarray = value["min"]
-    high: np.ndarray = value["max"]
+    least, greatest = _range(mode, value)
+    low, high = least, greatest
     constant = high - low <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(high))
     offset: np.ndarray
     gain: np.ndarray
@@ -77,7 +81,7 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
         offset, gain = np.zeros_like(low), np.ones_like(low)
     elif mode == "mean_std":
         offset, gain = value["mean"], np.where(constant, 0.0, 1.0 / (value["std"] + OPENPI_EPSILON))
-        offset = np.where(constant, low, offset)
+        offset = np.where(constant, least, offset)
     else:
         if mode == "quantile":
             q01, q99 = value["q01"], value["q99"]
@@ -92,6 +96,15 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
             high = np.where(coincide, high, q99 + OPENPI_EPSILON)
         span = np.where(constant, 1.0, high - low)
         # 2 (x - low) / span - 1, written with the middle as the offset.
-        offset = np.where(constant, value["min"], low + span / 2)
+        offset = np.where(constant, least, low + span / 2)
         gain = np.where(constant, 0.0, 2.0 / span)
     return Affine(torch.tensor(offset, dtype=torch.float32), torch.tensor(gain, dtype=torch.float32))
+
+
+def _range(mode: str, value: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest value; openpi's files have neither, and there a spread of zero says `constant`."""
+    if set(EXTREMES) <= value.keys():
+        return value["min"], value["max"]
+    if mode == "quantile":
+        return value["q01"], value["q99"]
+    return value["mean"] - value["std"], value["mean"] + value["std"]

@@ -78,7 +78,7 @@ def test_int_and_half_inputs_become_float32():
 
 
 @pytest.mark.parametrize(
-    ("mode", "lacking"), [("min_max", "max"), ("quantile", "q99"), ("mean_std", "std"), ("quantile", "min")]
+    ("mode", "lacking"), [("min_max", "max"), ("quantile", "q99"), ("mean_std", "std"), ("identity", "min")]
 )
 def test_lacking_statistics_are_named(mode, lacking):
     stats = stats_of(np.random.rand(5, 2))
@@ -90,3 +90,20 @@ def test_lacking_statistics_are_named(mode, lacking):
 def test_statistics_that_are_not_finite_are_refused():
     with pytest.raises(ZooError, match="action are not finite"):
         affine_of("min_max", {"min": [0.0], "max": [np.inf]}, "action")
+
+
+@pytest.mark.parametrize("mode", ["quantile", "mean_std"])
+def test_openpi_statistics_have_neither_minimum_nor_maximum(mode):
+    stats = {
+        "mean": np.array([0.3, 0.5]),
+        "std": np.array([0.2, 0.0]),
+        "q01": np.array([-0.2, 0.5]),
+        "q99": np.array([0.8, 0.5]),
+    }
+    affine = affine_of(mode, stats, "state")
+    x = torch.tensor([1.2, 0.501])
+    first = {"quantile": 1.799997, "mean_std": 4.499977}[mode]
+    torch.testing.assert_close(affine.forward(x), torch.tensor([first, 0.0]))
+    torch.testing.assert_close(affine.inverse(affine.forward(x)), torch.tensor([1.2, 0.5]))
+    with pytest.raises(ZooError, match="have no min, which min_max"):
+        affine_of("min_max", stats, "state")
