@@ -27,21 +27,27 @@ def read_norm_stats(path: Path) -> Stats:
     """Statistics under LeRobot's keys, float64, as wide as the file has them; quantiles where it has them.
 
     Raises:
-        ZooError: The file is absent, is no such JSON, lacks a field, or a field is not a vector of finite
-            numbers as wide as the others.
+        ZooError: The file is absent, is no such JSON, lacks the actions or a field, or a field is not a
+            vector of finite numbers as wide as the others.
     """
     try:
         content = json.loads(path.read_text())["norm_stats"]
-        entries = {key: content[name] for key, name in KEYS.items()}
+        entries = {key: dict(content[name]) for key, name in KEYS.items() if name in content}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ZooError(
-            f"cannot read openpi's statistics from {path}",
-            got=f"{type(error).__name__}: {error}",
-            expected='{"norm_stats": {"state": {...}, "actions": {...}}}',
-            do="give the norm_stats.json of the checkpoint's assets, or one that openpi's "
-            "compute_norm_stats wrote",
-        ) from error
+        raise _not_norm_stats(path, f"{type(error).__name__}: {error}") from error
+    if ACTION not in entries:
+        raise _not_norm_stats(path, f"entries {', '.join(sorted(content)) or 'none'}")
     return {key: _read_entry(entry, KEYS[key], path) for key, entry in entries.items()}
+
+
+def _not_norm_stats(path: Path, found: str) -> ZooError:
+    return ZooError(
+        f"cannot read openpi's statistics from {path}",
+        got=found,
+        expected='{"norm_stats": {"state": {...}, "actions": {...}}}',
+        do="give the norm_stats.json of the checkpoint's assets, or one that openpi's "
+        "compute_norm_stats wrote",
+    )
 
 
 def _read_entry(entry: Mapping[str, object], name: str, path: Path) -> dict[str, np.ndarray]:
@@ -95,13 +101,15 @@ def fit_width(stats: Mapping[str, np.ndarray], key: str, width: int, path: Path)
 
 
 def write_norm_stats(stats: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
-    """Write statistics as openpi reads them: what `FIELDS` names of state and action.
+    """Write statistics as openpi reads them: `FIELDS` of the action and, where the policy sees it, the state.
 
     Raises:
-        ZooError: A feature or its mean or std is missing.
+        ZooError: The action, or a feature's mean or std is missing.
     """
     content = {}
     for key, name in KEYS.items():
+        if key not in stats and key != ACTION:
+            continue  # a policy that sees no state
         entry = stats.get(key, {})
         absent = [field for field in REQUIRED if field not in entry]
         if absent:

@@ -81,7 +81,9 @@ def test_fields_of_several_widths_are_refused(file):
         read_norm_stats(file)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"norm_stats": {"state": {}}}', '{"norm_stats": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"norm_stats": {}}', "[]", '{"norm_stats": {"state": {}}}', '{"norm_stats": 3}']
+)
 def test_another_file_is_refused(file, text):
     file.write_text(text)
     with pytest.raises(ZooError, match=f"cannot read openpi's statistics from {file}"):
@@ -104,5 +106,13 @@ def test_written_statistics_come_back(file, tmp_path):
 
 
 def test_statistics_without_a_mean_are_not_written(tmp_path):
-    with pytest.raises(ZooError, match=r"mean, std of observation\.state"):
-        write_norm_stats({"action": {"mean": np.zeros(2), "std": np.ones(2)}}, tmp_path / "norm_stats.json")
+    with pytest.raises(ZooError, match=r"need std of observation\.state"):
+        write_norm_stats({"observation.state": {"mean": np.zeros(2)}}, tmp_path / "norm_stats.json")
+    with pytest.raises(ZooError, match=r"need mean, std of action"):
+        write_norm_stats({}, tmp_path / "norm_stats.json")
+
+
+def test_a_policy_without_state_has_the_statistics_of_its_actions_alone(tmp_path):
+    path = tmp_path / "norm_stats.json"
+    write_norm_stats({"action": {"mean": np.zeros(2), "std": np.ones(2)}}, path)
+    assert set(read_norm_stats(path)) == {"action"}
