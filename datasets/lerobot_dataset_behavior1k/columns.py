@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lerobot_plugins.contracts import r1pro
-from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.errors import ZooError, first_names
 
 STATE, ACTION, TIME = "observation.state", "action", "timestamp"
@@ -41,21 +40,20 @@ def read_columns(path: Path, length: int, fps: int, proprioception: bool) -> dic
     Raises:
         ZooError: The file is missing or damaged, or has other columns, frames or times.
     """
-    with located(f"{path.parent.name}/{path.name}"):
-        table = _read(path)
-        if len(table) != length:
-            raise ZooError(
-                "it has another number of frames than meta/episodes.jsonl says",
-                got=len(table),
-                expected=length,
-                do="fetch both again, or leave the episode out with --on-error skip",
-            )
-        _check_times(table[TIME], fps)
-        recorded_TP = _vectors(table, STATE)
-        columns = {STATE: r1pro.state_from_proprioception(recorded_TP), ACTION: _vectors(table, ACTION)}
-        if proprioception:
-            columns[PROPRIOCEPTION] = recorded_TP[:, _RELIABLE]
-        return columns
+    table = _read(path)
+    if len(table) != length:
+        raise ZooError(
+            "the table has another number of frames than meta/episodes.jsonl says",
+            got=len(table),
+            expected=length,
+            do="fetch both again, or leave the episode out with --on-error skip",
+        )
+    _check_times(table[TIME], fps)
+    recorded_TP = _vectors(table, STATE)
+    columns = {STATE: r1pro.state_from_proprioception(recorded_TP), ACTION: _vectors(table, ACTION)}
+    if proprioception:
+        columns[PROPRIOCEPTION] = recorded_TP[:, _RELIABLE]
+    return columns
 
 
 def _read(path: Path) -> pa.Table:
