@@ -190,9 +190,9 @@ class ActionExpert(nn.Module):
             for _ in range(text.num_hidden_layers)
         )
         self.norm = AdaptiveRMSNorm(geometry.width, text.rms_norm_eps)
-        for parameter in self.layers.parameters():
-            if parameter.any():
-                nn.init.normal_(parameter, std=text.initializer_range)
+        for layer in self.layers.modules():
+            if isinstance(layer, nn.Linear) and layer.bias is None:  # adaptive norms start at zero
+                nn.init.normal_(layer.weight, std=text.initializer_range)
 
     def modulations(self, condition_NW: Tensor) -> list[Tensor]:
         """Scale, shift and gate (N, 3W) of every norm: two per layer, then the last; float32."""

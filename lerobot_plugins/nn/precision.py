@@ -70,12 +70,11 @@ def float32_island(layer: nn.Module) -> nn.Module:
 
 
 def store_for_inference(module: nn.Module, dtype: torch.dtype) -> None:
-    """Store the matrices that compute in `dtype` in it; vectors (norms, biases) and islands stay in float32.
+    """Store the matrices that compute in `dtype` in it; norms, biases and islands stay in float32.
 
     Without training there are no small updates to keep, and half the memory is read.
     """
     for layer in module.modules():
-        if not getattr(layer, "float32_island", False):
-            for parameter in layer.parameters(recurse=False):
-                if parameter.ndim > 1:
-                    parameter.data = parameter.data.to(dtype)
+        matrix = isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding)
+        if matrix and not getattr(layer, "float32_island", False):
+            layer.weight.data = layer.weight.data.to(dtype)

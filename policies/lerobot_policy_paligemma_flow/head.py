@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lerobot_plugins.nn.flow_matching import sinusoidal_embedding
-from lerobot_plugins.nn.precision import no_autocast
+from lerobot_plugins.nn.precision import float32_island, no_autocast
 
 TIME_EMBEDDING = 256
 MODULATIONS = 9  # scale, shift and gate of self-attention, cross-attention and MLP
@@ -130,8 +130,8 @@ class FlowHead(nn.Module):
             PaligemmaFlowBlock(width, num_heads, int(mlp_ratio * width), context_width, dropout)
             for _ in range(depth)
         )
-        self.final_modulation = nn.Linear(width, 2 * width)
-        self.action_out = nn.Linear(width, action_width)
+        self.final_modulation = float32_island(nn.Linear(width, 2 * width))
+        self.action_out = float32_island(nn.Linear(width, action_width))
         for layer in (self.modulation, self.final_modulation, self.action_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -24,10 +24,10 @@ from lerobot_plugins.errors import ZooError, first_names
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.gradients import scale_gradient
-from lerobot_plugins.nn.images import check_unit_range, prepare_images
 from lerobot_plugins.nn.precision import no_autocast, store_parameters
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
 from lerobot_plugins.policy.base import ZooPolicy
+from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
 from lerobot_policy_paligemma_flow.head import FlowHead
 
@@ -70,8 +70,10 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             max_period=config.time_max_period,
         )
         store_parameters(self, self.compute_dtype)
-        self._images_checked = False
-        self._absence_logged = False
+        assert config.camera_order is not None, "validate_features resolved it"
+        self.pictures = CameraPictures(
+            config.camera_order, self.vlm.image_size, config.image_resize, INTERPOLATION
+        )
 
     # Observation.
 
@@ -87,18 +89,6 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             return self.context_norm(hidden_BSD.float()), prefix.mask_BS
 
     def _prefix(self, batch: dict[str, Any]) -> Prefix:
-        cameras = [name for name in self.config.camera_order if name in batch]
-        absent = [name for name in self.config.camera_order if name not in batch]
-        if not cameras or (absent and self.training):
-            raise ZooError(
-                "the batch lacks cameras of this policy",
-                got=f"no {first_names(absent)}",
-                expected=", ".join(self.config.camera_order),
-                do="map other names with --rename_map, or train with another --policy.camera_order",
-            )
-        if absent and not self._absence_logged:
-            logger.warning("no picture of %s: the policy acts without it", ", ".join(absent))
-            self._absence_logged = True
         if OBS_LANGUAGE_TOKENS not in batch:
             raise ZooError(
                 "the batch has no prompt tokens",
@@ -106,25 +96,10 @@ class PaliGemmaFlowPolicy(ZooPolicy):
                 expected=OBS_LANGUAGE_TOKENS,
                 do="run the policy's preprocessor on the batch first",
             )
-        if not self._images_checked:
-            # Once: what feeds the policy does not change, and the check waits for the device.
-            for name in cameras:
-                check_unit_range(batch[name], name)
-            self._images_checked = True
-        images = [
-            prepare_images(
-                self._frame(batch[name]), self.vlm.image_size, self.config.image_resize, INTERPOLATION
-            )
-            for name in cameras
-        ]
+        images = list(self.pictures(batch, self.training).values())
         return self.vlm(
             images, [None] * len(images), batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK]
         )
-
-    @staticmethod
-    def _frame(image: Tensor) -> Tensor:
-        """(B, C, H, W) of a picture that may carry a time dimension of one."""
-        return image[:, -1] if image.ndim == 5 else image
 
     def _state(self, batch: dict[str, Any]) -> Tensor | None:
         if not self.config.use_state_input:

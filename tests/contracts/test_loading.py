@@ -8,7 +8,7 @@ import torch
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
 from safetensors.torch import load_file, save_file
-from tiny_policies import raw_batch
+from tiny_policies import observation_batch, raw_batch, tiny_policy
 
 from lerobot_plugins.checkpoints.load_report import load_weights
 from lerobot_plugins.errors import ZooError
@@ -47,6 +47,18 @@ def test_dtypes_come_back(shared, checkpoint):
     assert {n: p.dtype for n, p in loaded.named_parameters()} == {
         n: p.dtype for n, p in shared.named_parameters()
     }
+
+
+def test_a_policy_loaded_to_act_is_stored_in_the_dtype_it_computes_in(policy_type, tmp_path):
+    """Half the memory, the same actions: autocast would round the same weights in every call."""
+    trained = tiny_policy(policy_type, dtype="bfloat16")
+    trained.save_pretrained(tmp_path)
+    observation = observation_batch(trained.config)
+    loaded = load(tmp_path)
+    dtypes = {parameter.dtype for parameter in loaded.parameters()}
+    assert dtypes == {torch.float32, torch.bfloat16}
+    expected, got = trained.predict_action_chunk(observation), loaded.predict_action_chunk(observation)
+    assert torch.cosine_similarity(got.flatten(), expected.flatten(), dim=0) > 0.9999
 
 
 def test_each_single_wrong_tensor_is_named(policy, checkpoint, tmp_path):

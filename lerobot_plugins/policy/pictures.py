@@ -1,0 +1,60 @@
+"""The pictures of a batch, as a policy's vision tower wants them."""
+
+import logging
+from typing import Any
+
+from torch import Tensor
+
+from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.nn.images import check_unit_range, prepare_images
+
+logger = logging.getLogger(__name__)
+
+
+class CameraPictures:
+    """Takes a policy's cameras from a batch, in their order, resized and scaled.
+
+    Args:
+        cameras: Feature names in the order the network sees them.
+        size: Side of the square pictures in pixels.
+        mode: `stretch` or `pad`, see `prepare_images`.
+        interpolation: `bicubic` or `bilinear`.
+    """
+
+    def __init__(self, cameras: list[str], size: int, mode: str, interpolation: str) -> None:
+        self._cameras = cameras
+        self._how = (size, mode, interpolation)
+        self._range_checked = False
+        self._absence_logged = False
+
+    def __call__(self, batch: dict[str, Any], training: bool) -> dict[str, Tensor]:
+        """Camera name -> (B, C, size, size) float32 in [-1, 1], for the cameras that are there.
+
+        A camera that an environment lacks is left out, which the network cannot tell from a masked one.
+
+        Raises:
+            ZooError: No camera at all, a missing one in training, or pictures that are not in [0, 1].
+        """
+        present = [name for name in self._cameras if name in batch]
+        absent = [name for name in self._cameras if name not in batch]
+        if not present or (absent and training):
+            raise ZooError(
+                "the batch lacks cameras of this policy",
+                got=f"no {first_names(absent)}",
+                expected=", ".join(self._cameras),
+                do="map other names with --rename_map, or train with another --policy.camera_order",
+            )
+        if absent and not self._absence_logged:
+            logger.warning("no picture of %s: the policy acts without it", ", ".join(absent))
+            self._absence_logged = True
+        if not self._range_checked:
+            # Once: what feeds the policy does not change, and the check waits for the device.
+            for name in present:
+                check_unit_range(batch[name], name)
+            self._range_checked = True
+        return {name: prepare_images(_latest(batch[name]), *self._how) for name in present}
+
+
+def _latest(image: Tensor) -> Tensor:
+    """(B, C, H, W) of pictures that may carry a time dimension."""
+    return image[:, -1] if image.ndim == 5 else image
