@@ -15,6 +15,7 @@ import numpy as np
 
 from lerobot_plugins.evaluation import scores
 from lerobot_plugins.evaluation.episodes import SCHEMA_VERSION, Episode, Run
+from lerobot_plugins.evaluation.groups import action_groups
 from lerobot_plugins.evaluation.rows import Frames, Rows, chunk_rows, executed_rows
 
 Metrics = dict[str, Any]
@@ -82,8 +83,9 @@ def _block(run: Run, frames: Frames, rows: Rows, sequence_N: np.ndarray) -> Metr
     return {
         **core(run, frames, rows),
         "per_dim": _per_dim(run, rows.predicted_NA, recorded_NA),
-        "per_task": _per_group(run, frames, rows, "task", frames.task_F[rows.origin_N]),
-        "per_episode": _per_group(run, frames, rows, "episode_index", frames.episode_F[rows.origin_N]),
+        "per_group": _per_group(run, rows.predicted_NA, recorded_NA),
+        "per_task": _per_label(run, frames, rows, "task", frames.task_F[rows.origin_N]),
+        "per_episode": _per_label(run, frames, rows, "episode_index", frames.episode_F[rows.origin_N]),
         "gripper": _gripper(run, rows.predicted_NA, recorded_NA),
         "bins": {str(k): scores.bin_accuracy(predicted_NV, recorded_NV, k) for k in scores.BIN_COUNTS},
         "out_of_range_fraction": {
@@ -111,7 +113,29 @@ def _per_dim(run: Run, predicted_NA: np.ndarray, recorded_NA: np.ndarray) -> lis
     ]
 
 
-def _per_group(run: Run, frames: Frames, rows: Rows, label: str, group_N: np.ndarray) -> list[Metrics]:
+def _per_group(run: Run, predicted_NA: np.ndarray, recorded_NA: np.ndarray) -> list[Metrics] | None:
+    """Errors of the base, the arms and so on, where the names of the dimensions tell them apart."""
+    groups = action_groups(run.action_names)
+    if groups is None:
+        return None
+    error_NA = predicted_NA - recorded_NA
+    unit_A = (run.action_range.high_A - run.action_range.low_A) / 2
+    varying_A = run.action_range.varying
+    entries = []
+    for name, dims in groups.items():
+        scaled = [d for d in dims if varying_A[d]]
+        entries.append(
+            {
+                "group": name,
+                "dims": [run.action_names[d] for d in dims],
+                "raw": scores.error_numbers(error_NA[:, dims]),
+                "normalized": scores.error_numbers(error_NA[:, scaled] / unit_A[scaled]) if scaled else None,
+            }
+        )
+    return entries
+
+
+def _per_label(run: Run, frames: Frames, rows: Rows, label: str, group_N: np.ndarray) -> list[Metrics]:
     # In order of first appearance.
     names, first = np.unique(group_N, return_index=True)
     groups = []

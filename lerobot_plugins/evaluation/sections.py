@@ -7,7 +7,7 @@ import numpy as np
 from lerobot_plugins.evaluation import figures, page
 from lerobot_plugins.evaluation.episodes import Episode, Run
 from lerobot_plugins.evaluation.metrics import Metrics
-from lerobot_plugins.evaluation.summary import beside_baselines, facts, number, percent
+from lerobot_plugins.evaluation.summary import GROUP_HEADER, beside_baselines, facts, groups, number, percent
 
 SHOWN_EPISODES = 3
 TABLE_ROWS = 60
@@ -42,7 +42,9 @@ def _body(run: Run, episodes: Sequence[Episode], metrics: Metrics) -> Iterable[s
     else:
         yield page.cards(_headlines(metrics))
         yield page.section("Beside the baselines", _summary_table(metrics), page.paragraph(ABOUT))
-        yield page.section("Where the error is", _error_figures(metrics), _dimensions(metrics))
+        yield page.section(
+            "Where the error is", _error_figures(metrics), _groups(metrics), _dimensions(metrics)
+        )
         yield page.section("Trajectories", *_trajectories(run, episodes))
         yield page.section(
             "Tasks and episodes",
@@ -96,6 +98,11 @@ def _error_figures(metrics: Metrics) -> str:
     caption = "Values that fall into the recorded bin (solid) or at most one beside it (dashed)."
     drawn.append(page.figure(figures.to_svg(figures.bins(metrics)), caption))
     return page.pair(*drawn)
+
+
+def _groups(metrics: Metrics) -> str:
+    rows = groups(metrics)
+    return page.table(GROUP_HEADER, rows) if rows else ""
 
 
 def _dimensions(metrics: Metrics) -> str:

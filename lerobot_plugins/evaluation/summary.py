@@ -40,6 +40,28 @@ def beside_baselines(metrics: Metrics) -> list[tuple[str, list[float | None]]]:
     ]
 
 
+GROUP_HEADER = ["group", "dims", "MAE raw", "MSE raw", "MAE norm", "MSE norm", "chunk MAE norm"]
+
+
+def groups(metrics: Metrics) -> list[list[str]]:
+    """Rows of the table of errors of the robot's parts; empty where their names do not tell them apart."""
+    executed, chunk = metrics["executed"], metrics["chunk"]
+    in_chunks = {entry["group"]: entry for entry in (chunk and chunk["per_group"]) or []}
+    return [
+        [
+            entry["group"],
+            str(len(entry["dims"])),
+            *(
+                number(_lookup(entry, units, key))
+                for units in ("raw", "normalized")
+                for key in ("mae", "mse")
+            ),
+            number(_lookup(in_chunks.get(entry["group"]), "normalized", "mae")),
+        ]
+        for entry in (executed and executed["per_group"]) or []
+    ]
+
+
 def facts(metrics: Metrics) -> list[tuple[str, str]]:
     """What else one line each says about an evaluation."""
     counts, dataset = metrics["counts"], metrics["dataset"]
@@ -72,7 +94,10 @@ def summary(metrics: Metrics) -> str:
     rows = [[name, *map(number, values)] for name, values in beside_baselines(metrics)]
     width = max(len(label) for label, _ in facts(metrics)) + 2
     lines = [f"{label + ':':<{width}}{text}" for label, text in facts(metrics)]
-    return "\n".join([*lines, "", text_table(header, rows)])
+    tables = ["", text_table(header, rows)]
+    if parts := groups(metrics):
+        tables += ["", text_table(GROUP_HEADER, parts)]
+    return "\n".join([*lines, *tables])
 
 
 def comparison(named: Sequence[tuple[str, Metrics]]) -> str:
