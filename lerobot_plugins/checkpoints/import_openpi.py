@@ -5,27 +5,25 @@ every tensor of the policy is accounted for, or nothing is written.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from lerobot.configs import FeatureType, PolicyFeature, PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
-from lerobot.policies import get_policy_class, make_pre_post_processors
+from lerobot.policies import make_pre_post_processors
 from lerobot.utils.constants import ACTION, OBS_IMAGES, OBS_STATE
 from lerobot.utils.feature_utils import dataset_to_policy_features
 from tqdm import tqdm
 
 from lerobot_plugins.checkpoints.first import DatasetSource
 from lerobot_plugins.checkpoints.folder import new_folder
-from lerobot_plugins.checkpoints.load_report import empty_parameters
 from lerobot_plugins.checkpoints.openpi_assets import read_assets
-from lerobot_plugins.checkpoints.openpi_source import WEIGHTS, OpenpiSource, open_source
+from lerobot_plugins.checkpoints.openpi_source import OpenpiSource, open_source
+from lerobot_plugins.checkpoints.policy_folder import WEIGHTS, expected_shapes, require_same_tensors
 from lerobot_plugins.checkpoints.safetensors_stream import SafetensorsStream
 from lerobot_plugins.contracts import r1pro
-from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing.normalization import ExactNormalization
 
 PROOF = "proof.json"
@@ -78,7 +76,7 @@ def import_openpi(
     meta = _set_features(config, options.dataset, robot)
     with new_folder(output) as partial:
         source = open_source(path)
-        require_same_tensors(source.shapes, _expected_shapes(config), path)
+        require_same_tensors(source.shapes, expected_shapes(config), path)
         if stats_from == "dataset":
             if meta is None:
                 raise ZooError(
@@ -125,41 +123,6 @@ def _set_features(
         config.action_feature_names = names
     config.validate_features()
     return meta
-
-
-def _expected_shapes(config: PreTrainedConfig) -> dict[str, tuple[int, ...]]:
-    with empty_parameters():
-        policy: Any = get_policy_class(config.type)(config, load_backbone=False)
-    return {name: tuple(value.shape) for name, value in policy.state_dict().items()}
-
-
-def require_same_tensors(
-    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], path: Path
-) -> None:
-    """Compare a checkpoint's tensors, under our names, with the policy's.
-
-    Raises:
-        ZooError: One is missing, unexpected or of another shape.
-    """
-    problems = {
-        "missing": expected.keys() - found.keys(),
-        "unexpected": found.keys() - expected.keys(),
-        "mis-shaped": {
-            f"{name} {found[name]} instead of {expected[name]}"
-            for name in found.keys() & expected.keys()
-            if found[name] != expected[name]
-        },
-    }
-    if any(problems.values()):
-        raise ZooError(
-            f"the checkpoint {path} does not fit the policy",
-            got="; ".join(
-                f"{len(names)} {kind}: {first_names(names)}" for kind, names in problems.items() if names
-            ),
-            expected=f"the policy's {len(expected)} tensors, each of its shape, and no other",
-            do="choose the checkpoint's geometry with --policy.paligemma_variant, "
-            "--policy.action_expert_variant and --policy.max_action_dim",
-        )
 
 
 def _write_weights(source: OpenpiSource, folder: Path, dtype: torch.dtype) -> None:

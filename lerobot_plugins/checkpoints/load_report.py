@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from lerobot_plugins.checkpoints.safetensors_stream import open_weights
 from lerobot_plugins.errors import ZooError, first_names
 
 
@@ -94,28 +94,19 @@ def load_weights(
     """
     report = LoadReport()
     own = module.state_dict(keep_vars=True)
-    try:
-        with safe_open(path, framework="pt") as file, torch.no_grad():
-            sources, aliases = _sources(sorted(file.keys()), set(own), rename, ties or {}, report)
-            for name, stored in aliases.items():
-                if name not in sources:
-                    sources[name] = stored
-                    report.tied.append(name)
-                elif not torch.equal(file.get_tensor(stored), file.get_tensor(sources[name])):
-                    report.tied_but_different.append(f"{stored} and {sources[name]}")
-            report.missing = sorted(own.keys() - sources.keys())
-            for name in sorted(sources):
-                if own[name].is_meta:
-                    own[name] = _materialize(module, name)
-                _copy(file.get_tensor(sources[name]), own[name], name, report)
-    except (SafetensorError, FileNotFoundError) as error:
-        raise ZooError(
-            f"cannot read weights from {path}",
-            got=str(error),
-            expected="a complete safetensors file",
-            do="copy or download the checkpoint again; a crashed save leaves a short file, "
-            "then use the checkpoint before it",
-        ) from error
+    with open_weights(path) as file, torch.no_grad():
+        sources, aliases = _sources(sorted(file.keys()), set(own), rename, ties or {}, report)
+        for name, stored in aliases.items():
+            if name not in sources:
+                sources[name] = stored
+                report.tied.append(name)
+            elif not torch.equal(file.get_tensor(stored), file.get_tensor(sources[name])):
+                report.tied_but_different.append(f"{stored} and {sources[name]}")
+        report.missing = sorted(own.keys() - sources.keys())
+        for name in sorted(sources):
+            if own[name].is_meta:
+                own[name] = _materialize(module, name)
+            _copy(file.get_tensor(sources[name]), own[name], name, report)
     return report
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lerobot_plugins.checkpoints.openpi_layout import TRANSFORMS, lora_names, merge_lora, plan
 from lerobot_plugins.checkpoints.orbax import TEMPORARY, looks_like_orbax, open_tree
 from lerobot_plugins.checkpoints.pi05_names import TIES, rename
+from lerobot_plugins.checkpoints.policy_folder import WEIGHTS
+from lerobot_plugins.checkpoints.safetensors_stream import open_weights
 from lerobot_plugins.errors import ZooError
 
-WEIGHTS = "model.safetensors"
 Origin = dict[str, Any]
 
 
@@ -103,20 +103,12 @@ class TorchSource:
         self.assets = folder / "assets"
         self.set_aside: list[str] = []
         self.stored: dict[str, str] = {}
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                for name in sorted(file.keys()):
-                    self._place(name, file)
-                self.shapes = {
-                    target: tuple(file.get_slice(name).get_shape()) for target, name in self.stored.items()
-                }
-        except SafetensorError as error:
-            raise ZooError(
-                f"cannot read weights from {self.path}",
-                got=str(error),
-                expected="a complete safetensors file",
-                do="copy or download the checkpoint again",
-            ) from error
+        with open_weights(self.path) as file:
+            for name in sorted(file.keys()):
+                self._place(name, file)
+            self.shapes = {
+                target: tuple(file.get_slice(name).get_shape()) for target, name in self.stored.items()
+            }
 
     def _place(self, name: str, file: Any) -> None:
         renamed = rename(name)
@@ -138,6 +130,6 @@ class TorchSource:
             self.stored[target] = name
 
     def tensors(self) -> Iterator[tuple[str, Tensor, Origin]]:
-        with safe_open(self.path, framework="pt") as file:
+        with open_weights(self.path) as file:
             for target, name in self.stored.items():
                 yield target, file.get_tensor(name), {"source": name, "layer": None, "transform": "w"}

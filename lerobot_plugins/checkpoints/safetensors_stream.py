@@ -1,16 +1,18 @@
-"""Writing a safetensors file one tensor at a time, in any order."""
+"""Reading and writing safetensors files one tensor at a time, in any order."""
 
 import hashlib
 import json
 import os
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from lerobot_plugins.errors import ZooError
 
@@ -25,6 +27,26 @@ CODES = {
 }
 
 Shape = tuple[int, ...]
+
+
+@contextmanager
+def open_weights(path: Path) -> Iterator[Any]:
+    """A safetensors file, open for reading one tensor at a time.
+
+    Raises:
+        ZooError: The file is absent or incomplete.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, FileNotFoundError) as error:
+        raise ZooError(
+            f"cannot read weights from {path}",
+            got=str(error),
+            expected="a complete safetensors file",
+            do="copy or download the checkpoint again; a crashed save leaves a short file, "
+            "then use the checkpoint before it",
+        ) from error
 
 
 class SafetensorsStream:
