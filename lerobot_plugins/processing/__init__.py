@@ -4,6 +4,6 @@ Importing this package registers the steps with LeRobot, which looks them up by 
 loaded; a policy's package imports it for that reason.
 """
 
-from lerobot_plugins.processing import normalization, prompt
+from lerobot_plugins.processing import normalization, prompt, state_prompt
 
-__all__ = ["normalization", "prompt"]
+__all__ = ["normalization", "prompt", "state_prompt"]

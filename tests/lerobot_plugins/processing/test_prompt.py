@@ -187,7 +187,7 @@ def test_the_file_is_parsed_at_first_use(folder, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("parsed too early")
 
-    monkeypatch.setattr("lerobot_plugins.processing.prompt.FileTokenizer", refuse)
+    monkeypatch.setattr("lerobot_plugins.processing.tokenizer_step.FileTokenizer", refuse)
     step = PromptTokenizerStep(tokenizer_name=str(folder)).read_file()
     step.load_state_dict(step.state_dict())
 

@@ -1,0 +1,147 @@
+"""The processor step that makes pi0.5's prompt of the task and the robot's state.
+
+    <bos>Task: {text}, State: {integers};\\nAction:␣
+
+The integers are the normalised state in 256 bins. Text and layout are openpi's to the character, because
+its weights were trained on those tokens: the whole prompt is encoded at once, case and runs of blanks are
+kept, and no newline ends it. Nothing is ever cut: the end of the prompt is the state and the marker.
+
+Legend: B batch, T observation steps, D state dims.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.processor import ProcessorStepRegistry
+from lerobot.utils.constants import OBS_STATE
+
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.processing import runtime
+from lerobot_plugins.processing.tokenizer_step import TokenizerStep
+
+logger = logging.getLogger(__name__)
+
+BINS = np.linspace(-1, 1, 257)[:-1]
+
+
+def clean_task(text: str) -> str:
+    """openpi's cleaning: strip, then underscores and newlines become spaces."""
+    return text.strip().replace("_", " ").replace("\n", " ")
+
+
+def state_integers(state: np.ndarray) -> np.ndarray:
+    """The bin of each normalised value: 0..255 for [-1, 1], -1 below, 255 above."""
+    return np.digitize(state, BINS) - 1
+
+
+@dataclass
+@ProcessorStepRegistry.register("zoo_state_prompt_tokenizer")
+class StatePromptTokenizerStep(TokenizerStep):
+    """Tokenize each row's task and state, which an earlier step has normalised and not yet padded.
+
+    At its first use in training, the prompts of all tasks of the dataset are checked with the longest
+    state there can be, so that no run fails at its thousandth step.
+
+    Args:
+        max_length: Most tokens of a prompt; a longer one is an error.
+        discrete_state: Put the state into the prompt. False is openpi's format of policies without it:
+            the text, then a newline token.
+        state_key: The observation that holds the state, (B, D), or (B, T, D) with the current step last.
+    """
+
+    max_length: int = 512
+    discrete_state: bool = True
+    state_key: str = OBS_STATE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._checked = False
+        run = runtime.training_run()
+        if run is not None:
+            self.discrete_state = run.config.discrete_state_input
+
+    def text(self, task: str, integers: list[int] | None) -> str:
+        """One prompt; None is a prompt without state."""
+        task = clean_task(task)
+        if integers is None:
+            return task
+        return f"Task: {task}, State: {' '.join(map(str, integers))};\nAction: "
+
+    def encode(self, task: str, integers: list[int] | None) -> list[int]:
+        """Token ids of one prompt, however many."""
+        end = [self.tokenizer.newline_id] if integers is None else []
+        return [self.tokenizer.bos_id, *self.tokenizer.encode(self.text(task, integers)), *end]
+
+    def token_rows(self, tasks: list[str], observation: dict[str, Any]) -> list[list[int]]:
+        """Token ids of each row.
+
+        Raises:
+            ZooError: The state is missing, not finite or of another batch; a prompt is too long.
+        """
+        states = self._states(observation, len(tasks)) if self.discrete_state else [None] * len(tasks)
+        if not self._checked:
+            self._check_all_tasks(None if states[0] is None else len(states[0]))
+            logger.info("the first prompt: %r", self.text(tasks[0], states[0]))
+            self._checked = True
+        rows = [self.encode(task, integers) for task, integers in zip(tasks, states, strict=True)]
+        self._require_room(tasks, rows)
+        return rows
+
+    def _states(self, observation: dict[str, Any], rows: int) -> list[list[int]]:
+        if self.state_key not in observation:
+            raise ZooError(
+                "the prompt of this policy holds the robot's state, and there is none",
+                got=f"observations {', '.join(sorted(observation)) or 'none'}",
+                expected=self.state_key,
+                do="map its name with --rename_map, or train with --policy.discrete_state_input=false",
+            )
+        state = observation[self.state_key]
+        state_BD = (state[:, -1] if state.ndim == 3 else state).detach().to("cpu", torch.float64).numpy()
+        if state_BD.ndim != 2 or len(state_BD) != rows:
+            raise ZooError(
+                f"{self.state_key} does not belong to the tasks of this batch",
+                got=f"shape {tuple(state.shape)} and {rows} tasks",
+                expected="(rows, dims) or (rows, steps, dims), one task per row",
+            )
+        broken = np.argwhere(~np.isfinite(state_BD))
+        if len(broken):
+            row, dim = broken[0]
+            raise ZooError(
+                f"{self.state_key} is not finite",
+                got=f"{state_BD[row, dim]} in dimension {dim} of row {row}"
+                + (f", {len(broken)} such values in all" if len(broken) > 1 else ""),
+                expected="numbers",
+                do="check the robot's sensors; for a dataset run `lerobot-plugins doctor --repo-id=...`",
+            )
+        return state_integers(state_BD).tolist()
+
+    def _check_all_tasks(self, width: int | None) -> None:
+        """Raise if any task of the training dataset could give too long a prompt."""
+        run = runtime.training_run()
+        if run is None:
+            return
+        longest = None
+        if width is not None:
+            # Which integer takes most tokens depends on the tokenizer.
+            states = ([value] * width for value in range(-1, len(BINS)))
+            longest = max(states, key=lambda state: len(self.encode("", state)))
+        tasks = list(run.meta.tasks.index)
+        self._require_room(tasks, [self.encode(task, longest) for task in tasks])
+
+    def _require_room(self, tasks: list[str], rows: list[list[int]]) -> None:
+        ids, task = max(zip(rows, tasks, strict=True), key=lambda row: len(row[0]))
+        if len(ids) > self.max_length:
+            option = f"--policy.prompt_max_len={len(ids)}"
+            training = runtime.training_run() is not None
+            raise ZooError(
+                "a prompt is too long, and prompts of this policy are never cut",
+                got=f"up to {len(ids)} tokens for the task {clean_task(task)!r}",
+                expected=f"at most prompt_max_len={self.max_length}",
+                do=f"pass {option}" if training else f"shorten the task, or train with {option}",
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"discrete_state": self.discrete_state, "state_key": self.state_key}
