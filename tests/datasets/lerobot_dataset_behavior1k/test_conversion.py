@@ -148,6 +148,12 @@ def test_an_interrupted_conversion_continues_to_the_same_bytes(
     assert tree(tmp_path / "out") == tree(tmp_path / "at_once")
 
 
+def test_two_workers_write_the_same_bytes(sample: Path, converted: Path, tmp_path: Path) -> None:
+    arguments = ("--depth", "all", "--prompts", "skill", "--workers", "2")
+    assert convert(sample, tmp_path / "out", *arguments) == 0
+    assert tree(tmp_path / "out") == tree(converted)
+
+
 def test_other_choices_are_another_conversion(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
