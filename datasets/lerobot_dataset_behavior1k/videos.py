@@ -1,8 +1,8 @@
 """Decode the videos of an episode.
 
-A missing or corrupt picture is an error, never a grey one. So libav and the number of frames find every cut and
-3 of 4 gaps of 100 bytes, but only 1 flipped bit in 7: H.265 as it is recorded carries no checksums. libav's
-stricter `err_detect` finds no more.
+A missing or corrupt picture is an error, never a grey one. So libav and the number of frames find every cut
+and 3 of 4 gaps of 100 bytes, but only 1 flipped bit in 7: H.265 as it is recorded carries no checksums.
+libav's stricter `err_detect` finds no more.
 
 H, W height and width.
 """
