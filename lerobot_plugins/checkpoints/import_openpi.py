@@ -73,7 +73,7 @@ def import_openpi(
         ZooError: The checkpoint cannot be read, is another network, or its statistics do not fit.
     """
     config = options.policy
-    meta = _set_features(config, options.dataset, robot)
+    meta = set_features(config, options.dataset, robot)
     with new_folder(output) as partial:
         source = open_source(path)
         require_same_tensors(source.shapes, expected_shapes(config), path)
@@ -98,7 +98,7 @@ def import_openpi(
     return output
 
 
-def _set_features(
+def set_features(
     config: PreTrainedConfig, dataset: DatasetSource | None, robot: str | None
 ) -> LeRobotDatasetMetadata | None:
     if (dataset is None) == (robot is None):

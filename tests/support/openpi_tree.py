@@ -106,6 +106,8 @@ def write_orbax(
     directory.mkdir(parents=True)
     base = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{directory}/"}}
     metadata = {}
+    # One transaction is one commit of the store; a commit per leaf takes seconds.
+    transaction = ts.Transaction()
     writes = []
     for name, array in tree.items():
         path = ([root] if root else []) + name.split("/") + (["value"] if value else [])
@@ -116,12 +118,15 @@ def write_orbax(
             "metadata": {"chunks": chunks, "compressor": {"id": "zstd"}},
             "store_data_equal_to_fill_value": True,
         }
-        store = ts.open(spec, create=True, dtype=array.dtype, shape=array.shape).result()
+        store = ts.open(
+            spec, create=True, dtype=array.dtype, shape=array.shape, transaction=transaction
+        ).result()
         writes.append(store.write(array))
         metadata[str(tuple(path))] = {
             "key_metadata": [{"key": key, "key_type": 2} for key in path],
             "value_metadata": {"value_type": "jax.Array", "skip_deserialize": False},
         }
+    transaction.commit_sync()
     for write in writes:
         write.result()
     content = {
