@@ -1,12 +1,14 @@
 """Several projections of one input as one matrix product.
 
 At batch 1 a projection is bound by reading its weights and by launching it; one launch is cheaper than three.
-The weights of the projections become views of one matrix, so nothing is stored twice and parameters, state
-dict and optimizer do not notice.
+The weights of the projections become views of one matrix, so nothing is stored twice, and the optimizer does
+not notice. safetensors refuses to save views, so each weight gets memory of its own again before its state
+dict is taken.
 """
 
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +33,8 @@ def fused_linear(x: Tensor, projections: Sequence[nn.Module]) -> Sequence[Tensor
     return F.linear(x, _matrix(projections)).split([p.out_features for p in projections], dim=-1)
 
 
-def _matrix(projections: Sequence[nn.Linear]) -> Tensor:
-    """The shared matrix, laid out (again) when the weights do not lie in it: first use, another device."""
+def _matrix(projections: Sequence[Any]) -> Tensor:
+    """The shared matrix, laid out (again) when the weights do not lie in it: first use, saved, moved."""
     first = projections[0]
     matrix = _matrices.get(first)
     if matrix is None or not _lie_in(matrix, projections):
@@ -40,6 +42,8 @@ def _matrix(projections: Sequence[nn.Linear]) -> Tensor:
             matrix = torch.cat([projection.weight.data for projection in projections])
         start = 0
         for projection in projections:
+            if first not in _matrices:
+                projection.register_state_dict_pre_hook(_own_memory)
             projection.weight.data = matrix[start : start + projection.out_features]
             start += projection.out_features
         _matrices[first] = matrix
@@ -54,3 +58,10 @@ def _lie_in(matrix: Tensor, projections: Sequence[nn.Linear]) -> bool:
             return False
         address += weight.numel() * weight.element_size()
     return True
+
+
+def _own_memory(projection: Any, _prefix: str, _keep_vars: bool) -> None:
+    weight = projection.weight
+    if weight.untyped_storage().nbytes() > weight.nbytes:
+        with torch.inference_mode(False):
+            weight.data = weight.data.clone()

@@ -1,6 +1,7 @@
 """Configuration fields that every policy of the zoo has, under the same names."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from lerobot.configs import FeatureType, NormalizationMode, PreTrainedConfig
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
@@ -40,7 +41,7 @@ class ZooPolicyConfig(PreTrainedConfig):
         num_inference_steps: Euler steps from noise to actions.
         stats_source: Whose statistics normalise state and action: the training `dataset`'s, those inherited
             from the `checkpoint` named by --policy.path, or those of the `file` at `stats_path`.
-        stats_path: A LeRobot `stats.json`; only with stats_source=file.
+        stats_path: A LeRobot `stats.json` or an openpi `norm_stats.json`; only with stats_source=file.
         state_normalization: `min_max` or `quantile` (q01, q99) to [-1, 1], `mean_std`, or `identity`.
         action_normalization: Likewise for the action.
         eval_seed: Seed of evaluation losses and of sampled actions.
@@ -158,6 +159,10 @@ class ZooPolicyConfig(PreTrainedConfig):
                 got=f"output features {sorted(self.output_features or {})}",
                 expected=f"a feature named {ACTION!r}",
             )
+
+    def dataset_statistics(self, meta: Any) -> dict[str, Any]:
+        """Statistics of a training dataset for the features as this policy sees them."""
+        return meta.stats
 
     @property
     def action_width(self) -> int:

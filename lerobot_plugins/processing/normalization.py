@@ -105,7 +105,7 @@ class ExactNormalization(ProcessorStep):
             self._use(stored)
             return
         before = statistics_hash({key: stored[key] for key in self.modes if key in stored})
-        self._use(chosen_statistics(run.config, run.meta.stats))
+        self._use(chosen_statistics(run.config, run.config.dataset_statistics(run.meta)))
         self.dataset = origin_of(run)
         if before != self.stats_hash:
             logger.warning(
@@ -166,6 +166,8 @@ def make_exact_steps(
     statistics and raise when they are used.
     """
     run = runtime.training_run()
+    if run is not None and config.stats_source == "dataset":
+        dataset_stats = config.dataset_statistics(run.meta)
     stats = chosen_statistics(config, dataset_stats) if run is not None or dataset_stats else None
     dataset = origin_of(run) if run is not None else None
     return (

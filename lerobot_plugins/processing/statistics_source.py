@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lerobot.utils.constants import ACTION
+from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing import runtime
+from lerobot_plugins.statistics.openpi import fit_width, read_norm_stats
 
 Stats = dict[str, dict[str, np.ndarray]]
 
@@ -25,7 +26,9 @@ def chosen_statistics(config: Any, dataset_stats: Stats | None) -> Stats:
         ZooError: The chosen source has none.
     """
     if config.stats_source == "file":
-        return read_statistics(Path(config.stats_path))
+        path = Path(config.stats_path)
+        widths = {ACTION: config.action_width, OBS_STATE: config.state_width}
+        return read_statistics(path, {key: width for key, width in widths.items() if width})
     if config.stats_source == "checkpoint":
         raise ZooError(
             "stats_source=checkpoint needs a checkpoint to inherit statistics from",
@@ -47,19 +50,30 @@ def origin_of(run: runtime.TrainingRun) -> str:
     return run.config.stats_path if run.config.stats_source == "file" else run.meta.repo_id
 
 
-def read_statistics(path: Path) -> Stats:
-    """Read a LeRobot `stats.json`.
+def read_statistics(path: Path, widths: dict[str, int]) -> Stats:
+    """Read a LeRobot `stats.json` or an openpi `norm_stats.json`.
+
+    Args:
+        path: The file.
+        widths: Dims of the features that must fit; openpi's padding beyond them is cut off.
 
     Raises:
-        ZooError: The file is missing or is no such file.
+        ZooError: The file is missing or is neither, or a feature has another width.
     """
     try:
         raw = json.loads(path.read_text())
-        return {key: {name: np.asarray(v, float) for name, v in stats.items()} for key, stats in raw.items()}
+        if "norm_stats" in raw:
+            stats = read_norm_stats(path)
+        else:
+            stats = {key: {name: np.asarray(v, float) for name, v in e.items()} for key, e in raw.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ZooError(
             f"cannot read statistics from {path}",
             got=f"{type(error).__name__}: {error}",
-            expected="a LeRobot stats.json: feature -> statistic -> numbers",
-            do="set --policy.stats_path to the meta/stats.json of a dataset",
+            expected="a LeRobot stats.json (feature -> statistic -> numbers) or an openpi norm_stats.json",
+            do="set --policy.stats_path to a dataset's meta/stats.json or a checkpoint's norm_stats.json",
         ) from error
+    for key in sorted(widths.keys() & stats.keys()):
+        vectors = {name: value.ravel() for name, value in stats[key].items() if name != "count"}
+        stats[key] = stats[key] | fit_width(vectors, key, widths[key], path)
+    return stats

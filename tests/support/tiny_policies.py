@@ -13,6 +13,12 @@ from lerobot_plugins import registry
 
 TINY: dict[str, dict[str, Any]] = {
     "paligemma_flow": {"paligemma_variant": "tiny", "action_expert_variant": "tiny"},
+    "pi05_comet": {
+        "paligemma_variant": "tiny",
+        "action_expert_variant": "tiny",
+        "chunk_size": 8,
+        "n_action_steps": 8,
+    },
 }
 
 STATE_WIDTH, ACTION_WIDTH = 8, 7

@@ -1,0 +1,220 @@
+"""`pi05_comet`: pi0.5 with the numbers of openpi.
+
+`configuration_pi05_comet` lists what differs from LeRobot's `pi05`.
+
+    prefix  = PaliGemma(pictures, prompt with the state's integers)       once per observation
+    v       = expert(x_t, t | keys and values of the prefix)
+    actions = Euler steps from noise (t = 1) to data (t = 0)
+
+Legend: B batch, H chunk length, A real action dims, P padded action dims.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lerobot.utils.constants import ACTION, OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
+from torch import Tensor
+
+from lerobot_plugins.checkpoints import pi05_names
+from lerobot_plugins.checkpoints.load_report import empty_parameters
+from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.nn import paligemma
+from lerobot_plugins.nn.augmentation import augment_images
+from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time
+from lerobot_plugins.nn.pi05 import PI05Network
+from lerobot_plugins.nn.precision import store_parameters
+from lerobot_plugins.nn.prefix_encoder import Prefix
+from lerobot_plugins.policy.base import ZooPolicy
+from lerobot_plugins.policy.control import make_queues
+from lerobot_plugins.policy.pictures import CameraPictures
+from lerobot_plugins.policy.queues import ActionQueues
+from lerobot_policy_pi05_comet.configuration_pi05_comet import VOCABULARIES, PI05CometConfig
+from lerobot_policy_pi05_comet.pretrained import load_pretrained, pretrained_source
+
+logger = logging.getLogger(__name__)
+
+INTERPOLATION = "bilinear"  # openpi resizes with PIL's bilinear filter
+
+
+class PI05CometPolicy(ZooPolicy):
+    """The policy type `pi05_comet`."""
+
+    config_class = PI05CometConfig
+    name = "pi05_comet"
+    tied_weights: ClassVar[Mapping[str, str]] = pi05_names.TIES
+    # Classes that FSDP wraps one by one.
+    _no_split_modules: ClassVar = ["SiglipEncoderLayer", "GemmaDecoderLayer", "ExpertLayer"]
+
+    def __init__(
+        self,
+        config: PI05CometConfig,
+        dataset_stats: dict | None = None,
+        dataset_meta: Any = None,
+        load_backbone: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config, dataset_stats, dataset_meta, load_backbone)
+        source = pretrained_source(config) if load_backbone else None
+        if source is None:
+            self.model = build_network(config)
+        else:
+            with empty_parameters():
+                self.model = build_network(config)
+        self.model.encoder.gradient_checkpointing = config.gradient_checkpointing
+        self.model.expert.gradient_checkpointing = config.gradient_checkpointing
+        self.model.encoder.freeze(
+            vision_tower=config.freeze_vision_tower,
+            projector=config.freeze_language_model,
+            language_model=config.freeze_language_model,
+            embeddings=config.freeze_language_model,
+        )
+        self._freeze_the_unread()
+        if source is not None:
+            load_pretrained(self, source)
+        elif load_backbone:
+            logger.warning("pi05_comet (%s) starts from random weights", config.paligemma_variant)
+        store_parameters(self, self.compute_dtype)
+        assert config.camera_order is not None, "validate_features resolved it"
+        self.pictures = CameraPictures(
+            config.camera_order, self.model.encoder.image_size, config.image_resize, INTERPOLATION
+        )
+
+    def _freeze_the_unread(self) -> None:
+        """The last prefix layer gives keys and values only: what comes after them never gets a gradient."""
+        last = self.model.encoder.language_model.layers[-1]
+        unread = (last.self_attn.q_proj, last.self_attn.o_proj, last.mlp, last.post_attention_layernorm)
+        for part in (*unread, self.model.encoder.language_model.norm):
+            part.requires_grad_(False)
+
+    def make_queues(self) -> ActionQueues:
+        """The control mode's queues."""
+        config = self.config
+        return make_queues(
+            config.control_mode,
+            interval=config.replan_interval,
+            size=config.ensemble_size,
+            decay=config.ensemble_decay,
+            newest_dims=config.averaged_around,
+        )
+
+    def action_validity(self, batch: dict[str, Any]) -> Tensor:
+        """All actions where openpi's loss is asked for, else those inside their episode."""
+        if self.config.loss_over_padded_actions:
+            return torch.ones(batch[ACTION].shape[:2], dtype=torch.bool, device=batch[ACTION].device)
+        return super().action_validity(batch)
+
+    @classmethod
+    def weight_name(cls, stored: str) -> str | None:
+        """Also the names of LeRobot's `pi05` and of openpi's PyTorch files."""
+        return pi05_names.rename(stored)
+
+    # Observation.
+
+    def encode(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> Prefix:
+        """Keys and values of pictures and prompt; `rng` augments the pictures."""
+        if OBS_LANGUAGE_TOKENS not in batch:
+            raise ZooError(
+                "the batch has no prompt tokens",
+                got=f"keys {first_names(batch)}",
+                expected=OBS_LANGUAGE_TOKENS,
+                do="run the policy's preprocessor on the batch first",
+            )
+        pictures = self.pictures(batch, self.training)
+        if rng is not None:
+            first = self.config.camera_order[0]
+            pictures = {
+                name: augment_images(image, rng, geometric=name == first) for name, image in pictures.items()
+            }
+        return self.model.encoder(
+            list(pictures.values()),
+            [None] * len(pictures),
+            batch[OBS_LANGUAGE_TOKENS],
+            batch[OBS_LANGUAGE_ATTENTION_MASK],
+            keys_values=True,
+            hidden=False,
+        )
+
+    # Training.
+
+    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
+        """Squared velocity errors over the dims that count, (B, H, A) or (B, H, P), all with weight 1."""
+        width = self.config.action_width
+        action_BHP = F.pad(batch[ACTION].float(), (0, self.config.max_action_dim - width))
+        noise_BHP = sample_noise(rng, action_BHP.shape).to(action_BHP.device)
+        time_B = sample_time(rng, (action_BHP.shape[0],)).to(action_BHP.device)
+        augment = self.training and self.config.image_augmentation
+        prefix = self.encode(batch, rng if augment else None)
+        error_BHP = self.velocity_errors(prefix, action_BHP, noise_BHP, time_B)
+        logs = {"loss_over_real_dims": error_BHP[..., :width].detach().mean()}
+        if width < self.config.max_action_dim:
+            logs["loss_over_padded_dims"] = error_BHP[..., width:].detach().mean()
+        error = error_BHP if self.config.loss_over_padded_dims else error_BHP[..., :width]
+        return error, error.new_ones(1), logs
+
+    def velocity_errors(
+        self, prefix: Prefix, action_BHP: Tensor, noise_BHP: Tensor, time_B: Tensor
+    ) -> Tensor:
+        """Squared errors (B, H, P) of the predicted velocity for given noise and times, float32."""
+        x_BHP, target_BHP = flow_pair(action_BHP, noise_BHP, time_B)
+        context = self.model.context(prefix, action_BHP.shape[1], self.config.vlm_grad_scale)
+        velocity_BHP = self.model.velocity(x_BHP, self.model.modulations(time_B), context)
+        return (velocity_BHP - target_BHP).square()
+
+    # Inference.
+
+    def sample_chunk(self, batch: dict[str, Any], noise_BHA: Tensor | None, **rtc: Any) -> Tensor:
+        """Actions (B, H, A), normalised; the noise may have all P dims or the A real ones."""
+        prefix = self.encode(batch)
+        noise_BHP = self._whole_noise(noise_BHA, prefix.mask_BS.shape[0], prefix.mask_BS.device)
+        guide = None
+        if rtc and self.rtc_processor is not None:
+            processor = self.rtc_processor
+
+            def guide(**step: Any) -> Tensor:
+                return processor.denoise_step(**step, **rtc)
+
+        chunk_BHP = self.model.sample(prefix, noise_BHP, self.config.num_inference_steps, guide)
+        return chunk_BHP[..., : self.config.action_width]
+
+    def _whole_noise(self, given: Tensor | None, rows: int, device: torch.device) -> Tensor:
+        """Noise (B, H, P); dims that are not given are drawn, the same for all rows."""
+        horizon, width = self.config.chunk_size, self.config.max_action_dim
+        drawn = sample_noise(self.sampling_generator(), (1, horizon, width)).to(device)
+        noise_BHP = drawn.expand(rows, horizon, width)
+        if given is None:
+            return noise_BHP
+        if given.shape[:2] != (rows, horizon) or given.shape[2] not in (self.config.action_width, width):
+            raise ZooError(
+                "the noise has the wrong shape",
+                got=tuple(given.shape),
+                expected=f"{(rows, horizon, self.config.action_width)}, or {width} dims",
+            )
+        return torch.cat([given.float(), noise_BHP[..., given.shape[2] :]], dim=-1)
+
+    # Adapters.
+
+    def _get_default_peft_targets(self) -> dict[str, Any]:
+        """Attention and MLP of both Gemmas get adapters, as in openpi; projections are trained in full."""
+        pattern = (
+            r".*\.(language_model|gemma_expert\.model)\.layers\.\d+\."
+            r"(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+        )
+        count = sum(re.fullmatch(pattern, name) is not None for name, _ in self.named_modules())
+        logger.info("adapters go into %d linear layers", count)
+        return {
+            "target_modules": pattern,
+            "modules_to_save": [f"model.{name}" for name in pi05_names.PROJECTIONS],
+        }
+
+
+def build_network(config: PI05CometConfig) -> PI05Network:
+    """The network of a configuration, without pretrained weights."""
+    geometry = paligemma.geometry_of(config.paligemma_variant, paligemma.SCRATCH)
+    geometry["text_config"]["vocab_size"] = VOCABULARIES[config.paligemma_variant]
+    model = paligemma.build_paligemma(geometry)
+    return PI05Network(model, config.action_expert_variant, config.max_action_dim)
