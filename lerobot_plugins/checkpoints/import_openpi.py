@@ -130,7 +130,8 @@ def _write_weights(source: OpenpiSource, folder: Path, dtype: torch.dtype) -> No
     proof = []
     with SafetensorsStream(folder / WEIGHTS, announced) as stream:
         for name, tensor, origin in tqdm(source.tensors(), total=len(announced), unit="tensor"):
-            if not torch.isfinite(tensor).all():
+            # In parts: the test makes arrays as large as what it is given.
+            if not all(part.isfinite().all() for part in tensor.split(4096)):
                 raise ZooError(
                     f"{origin['source']} holds NaN or infinity",
                     expected="finite weights",
@@ -138,6 +139,7 @@ def _write_weights(source: OpenpiSource, folder: Path, dtype: torch.dtype) -> No
                 )
             checksum = stream.write(name, tensor)
             proof.append({"target": name, **origin, "shape": list(tensor.shape), "sha256": checksum})
+            del tensor  # a view of its leaf, which must be gone before the next one is read
     sheet = {
         "schema_version": 1,
         "source": source.kind,

@@ -1,6 +1,6 @@
 """An openpi checkpoint as a stream of our tensors with their origins: JAX directories, PyTorch folders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +8,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lerobot_plugins.checkpoints.openpi_layout import TRANSFORMS, lora_names, merge_lora, plan
+from lerobot_plugins.checkpoints.openpi_layout import (
+    TRANSFORMS,
+    Placement,
+    lora_names,
+    merge_lora,
+    plan,
+)
 from lerobot_plugins.checkpoints.orbax import TEMPORARY, looks_like_orbax, open_tree
 from lerobot_plugins.checkpoints.pi05_names import TIES, rename
 from lerobot_plugins.checkpoints.policy_folder import WEIGHTS
@@ -63,7 +69,7 @@ def open_source(path: Path) -> OpenpiSource:
 
 
 class JaxSource:
-    """A saved tree of flax parameters, read leaf by leaf; memory for the largest leaf suffices."""
+    """A saved tree of flax parameters, read leaf by leaf: the largest one must fit into memory."""
 
     kind = "openpi-jax"
 
@@ -76,18 +82,21 @@ class JaxSource:
 
     def tensors(self) -> Iterator[tuple[str, Tensor, Origin]]:
         for source, places in groupby(self.placements, key=lambda place: place.source):
-            leaf = self._read(source)
-            low_rank = [self._read(name) for name in lora_names(source) if name in self.leaves]
-            for place in places:
-                at = () if place.layer is None else place.layer
-                w = leaf[at]
-                transform = place.transform
-                if low_rank:
-                    a, b = (part[at] for part in low_rank)
-                    w = merge_lora(source, w, a, b)
-                    transform += f" of w + a b, rank {a.shape[-1]}, alpha = rank"
-                origin = {"source": source, "layer": place.layer, "transform": transform}
-                yield place.target, TRANSFORMS[place.transform](w), origin
+            yield from self._of_leaf(source, places)
+
+    def _of_leaf(self, source: str, places: Iterable[Placement]) -> Iterator[tuple[str, Tensor, Origin]]:
+        leaf = self._read(source)
+        low_rank = [self._read(name) for name in lora_names(source) if name in self.leaves]
+        for place in places:
+            at = () if place.layer is None else place.layer
+            w = leaf[at]
+            transform = place.transform
+            if low_rank:
+                a, b = (part[at] for part in low_rank)
+                w = merge_lora(source, w, a, b)
+                transform += f" of w + a b, rank {a.shape[-1]}, alpha = rank"
+            origin = {"source": source, "layer": place.layer, "transform": transform}
+            yield place.target, TRANSFORMS[place.transform](w), origin
 
     def _read(self, name: str) -> Tensor:
         return torch.from_numpy(self.leaves[name].read())
