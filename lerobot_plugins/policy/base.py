@@ -9,6 +9,7 @@ Legend: B batch, R rows that need a chunk, K draws per observation, H chunk leng
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,9 +27,10 @@ from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weigh
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.flow_matching import weighted_mean
-from lerobot_plugins.nn.precision import autocast, parse_dtype, store_for_inference
+from lerobot_plugins.nn.precision import autocast, parse_dtype, store_for_inference, store_parameters
 from lerobot_plugins.policy.batches import batch_size, select_rows, valid_actions
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
+from lerobot_plugins.policy.ema import PREFIX, WeightAverage, require_same
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_plugins.policy.randomness import (
     EVALUATION,
@@ -75,7 +77,16 @@ class ZooPolicy(PreTrainedPolicy):
         self.seed = run_seed()
         self.queues = self.make_queues()
         self.chunks_since_reset = 0
+        self.ema: WeightAverage | None = None
         self.init_rtc_processor()
+
+    def settle_parameters(self) -> None:
+        """Dtypes and average of the parameters; the last call of a policy's constructor."""
+        store_parameters(self, self.compute_dtype)
+        if self.config.ema_decay is not None:
+            self.ema = WeightAverage(self, self.config.ema_decay)
+            # Every rank advances its own; broadcasting it before each step would cost as much as gradients.
+            self._ddp_params_and_buffers_to_ignore = [f"{PREFIX}{name}" for name in self.ema.state_dict()]
 
     # What a policy writes itself.
 
@@ -122,7 +133,7 @@ class ZooPolicy(PreTrainedPolicy):
         """
         if reduction not in ("mean", "none"):
             raise ZooError("unknown reduction", got=reduction, expected="mean or none")
-        with autocast(self.device, self.compute_dtype):
+        with self._weights(), autocast(self.device, self.compute_dtype):
             error, weight, logs = self.loss_terms(batch, self._loss_generator())
         valid = self.action_validity(batch)
         weight = weight * valid.view(valid.shape[0], *[1] * (error.ndim - 3), valid.shape[1], 1)
@@ -167,7 +178,7 @@ class ZooPolicy(PreTrainedPolicy):
                 "prev_chunk_left_over": prev_chunk_left_over,
                 "execution_horizon": execution_horizon,
             }
-        with autocast(self.device, self.compute_dtype):
+        with self._weights(), autocast(self.device, self.compute_dtype):
             chunk_BHA = self.sample_chunk(batch, noise, **rtc).float()
         self.chunks_since_reset += 1
         return chunk_BHA
@@ -196,6 +207,12 @@ class ZooPolicy(PreTrainedPolicy):
     def update(self) -> None:
         """Called by LeRobot after every optimizer step."""
         self.config.trained_steps += 1
+        if self.ema is not None:
+            self.ema.update()
+
+    def _weights(self) -> AbstractContextManager[None]:
+        """Which weights compute: the raw ones in training, their average in evaluation."""
+        return nullcontext() if self.training or self.ema is None else self.ema.in_place()
 
     def get_optim_params(self) -> Any:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -247,7 +264,8 @@ class ZooPolicy(PreTrainedPolicy):
     ) -> Self:
         """Load a policy; every tensor must find its place.
 
-        Outside of a training run the matrices are stored in the dtype they compute in.
+        Outside of a training run the matrices are stored in the dtype they compute in, and averaged weights
+        take the place of the raw ones: the policy is then one without an average.
 
         Args:
             pretrained_name_or_path: Folder or hub id with config.json and model.safetensors.
@@ -271,14 +289,26 @@ class ZooPolicy(PreTrainedPolicy):
         path = weights_file(str(pretrained_name_or_path), hub)
         with empty_parameters():
             policy = cls(config, load_backbone=False, **kwargs)
-        report = load_weights(policy, path, rename=cls.weight_name, ties=cls.tied_weights)
+        report = load_weights(policy, path, rename=cls._own_name, ties=cls.tied_weights)
+        begins = require_same(policy.ema, report, str(pretrained_name_or_path))
         report.require_complete(str(path))
+        if policy.ema is not None and begins:
+            policy.ema.restart()
+            logger.info("%s holds no averaged weights: the average starts from its weights", path)
         if runtime.training_run() is None:
+            if policy.ema is not None:
+                policy.ema.become_weights()
+                logger.info("%s: the averaged weights act", path)
+                policy.ema = policy.config.ema_decay = None
             store_for_inference(policy, policy.compute_dtype)
         logger.info(
             "%s: %d tensors loaded, %d converted in dtype", path, len(report.loaded), len(report.converted)
         )
         return policy.to(config.device).eval()
+
+    @classmethod
+    def _own_name(cls, stored: str) -> str | None:
+        return stored if stored.startswith(PREFIX) else cls.weight_name(stored)
 
     # Adapters.
 
@@ -296,6 +326,14 @@ class ZooPolicy(PreTrainedPolicy):
                 expected="a policy checkpoint",
                 do=f"write one first: lerobot-plugins checkpoint init --policy.type={self.config.type} "
                 "--dataset.repo_id=... --dataset.root=... --output=BASE, then pass --policy.path=BASE",
+            )
+        if self.config.ema_decay is not None:
+            raise ZooError(
+                "averages are kept of whole weights, not of adapters",
+                got=f"--peft with ema_decay={self.config.ema_decay}",
+                expected="one of the two",
+                do="pass --policy.ema_decay=null; of a base with averages make a plain policy first: "
+                f"lerobot-plugins checkpoint export {base} --output BASE --ema",
             )
         if Path(base).exists():
             self.config.pretrained_path = Path(base).resolve()

@@ -24,7 +24,7 @@ from lerobot_plugins.errors import ZooError, first_names
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.gradients import scale_gradient
-from lerobot_plugins.nn.precision import no_autocast, store_parameters
+from lerobot_plugins.nn.precision import no_autocast
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.pictures import CameraPictures
@@ -69,7 +69,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             min_period=config.time_min_period,
             max_period=config.time_max_period,
         )
-        store_parameters(self, self.compute_dtype)
+        self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
         self.pictures = CameraPictures(
             config.camera_order, self.vlm.image_size, config.image_resize, INTERPOLATION

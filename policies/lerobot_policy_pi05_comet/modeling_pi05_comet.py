@@ -27,7 +27,6 @@ from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.augmentation import augment_images
 from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.pi05 import PI05Network
-from lerobot_plugins.nn.precision import store_parameters
 from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.control import make_queues
@@ -78,7 +77,7 @@ class PI05CometPolicy(ZooPolicy):
             load_pretrained(self, source)
         elif load_backbone:
             logger.warning("pi05_comet (%s) starts from random weights", config.paligemma_variant)
-        store_parameters(self, self.compute_dtype)
+        self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
         self.pictures = CameraPictures(
             config.camera_order, self.model.encoder.image_size, config.image_resize, INTERPOLATION

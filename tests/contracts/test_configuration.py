@@ -15,6 +15,7 @@ SHARED_FIELDS = (
     *("chunk_size", "n_action_steps", "n_obs_steps", "dtype", "camera_order", "image_resize"),
     *("tokenizer_name", "paligemma_variant", "action_expert_variant", "init_from", "freeze_vision_tower"),
     *("freeze_language_model", "gradient_checkpointing", "num_inference_steps", "stats_source", "eval_seed"),
+    "ema_decay",
 )
 
 

@@ -37,6 +37,7 @@ class StubPolicy(ZooPolicy):
         super().__init__(config, *args, **kwargs)
         self.weight = nn.Parameter(torch.ones(WIDTH, WIDTH))
         self.matrix_dtype: torch.dtype | None = None
+        self.settle_parameters()
 
     def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
         """Squared distance between actions and noise; remembers what matrix products compute in."""

@@ -19,6 +19,8 @@ CAMERAS = {
         ({"n_action_steps": 0}, "n_action_steps must be at least 1"),
         ({"num_inference_steps": 0}, "num_inference_steps must be at least 1"),
         ({"prompt_max_len": 2}, "prompt_max_len"),
+        ({"ema_decay": 0.0}, "ema_decay"),
+        ({"ema_decay": 1.0}, "ema_decay"),
         ({"dtype": "float16"}, "overflows in Gemma; use bfloat16"),
         ({"dtype": "torch.float16"}, "overflows in Gemma; use bfloat16"),
         ({"dtype": "int8"}, "unknown dtype"),
