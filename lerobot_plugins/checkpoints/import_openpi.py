@@ -82,7 +82,7 @@ def import_openpi(
                 raise ZooError(
                     "--stats=dataset needs a dataset", do="pass --dataset.repo_id=... --dataset.root=..."
                 )
-            origin, stats = meta.repo_id, meta.stats
+            origin, stats = meta.repo_id, config.dataset_statistics(meta)
         else:
             widths = {ACTION: config.action_width}
             if getattr(config, "discrete_state_input", True):
