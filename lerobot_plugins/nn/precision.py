@@ -48,13 +48,17 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
 
 def no_autocast(device: torch.device) -> contextlib.AbstractContextManager:
     """A float32 island."""
+    if not torch.amp.is_autocast_available(device.type):  # meta: shapes and operations are counted there
+        return contextlib.nullcontext()
     return torch.autocast(device.type, enabled=False)
 
 
 def compute_dtype(reference: torch.Tensor) -> torch.dtype:
     """What matrix products compute in here: the autocast dtype, else the reference's own."""
     kind = reference.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else reference.dtype
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return reference.dtype
 
 
 def store_parameters(module: nn.Module, dtype: torch.dtype) -> None:
