@@ -15,6 +15,7 @@ from lerobot_plugins.checkpoints.openpi_layout import RULES
 from lerobot_plugins.checkpoints.pi05_names import EMBEDDING, EXPERT_LM_HEAD, openpi_name
 from lerobot_plugins.checkpoints.policy_folder import (
     CONFIG,
+    EMA,
     WEIGHTS,
     expected_shapes,
     read_config,
@@ -74,7 +75,7 @@ def _require_pi05(names: list[str], folder: Path) -> None:
     if not other:
         return
     do = "export a policy of type pi05_comet"
-    if any(name.startswith("ema.") for name in other):
+    if any(name.startswith(EMA) for name in other):
         do = f"choose the weights first: lerobot-plugins checkpoint export {folder} --output PLAIN [--ema]"
     raise ZooError(
         f"{folder} has tensors that openpi's pi0.5 does not have",

@@ -11,7 +11,7 @@ from typing import Any
 
 from lerobot_plugins.checkpoints.openpi_assets import asset_ids
 from lerobot_plugins.checkpoints.orbax import TEMPORARY, looks_like_orbax, open_tree, uncommitted_reason
-from lerobot_plugins.checkpoints.policy_folder import ADAPTER, CONFIG, PROCESSORS, WEIGHTS
+from lerobot_plugins.checkpoints.policy_folder import ADAPTER, CONFIG, EMA, PROCESSORS, WEIGHTS
 from lerobot_plugins.checkpoints.safetensors_stream import CODES, open_weights
 from lerobot_plugins.errors import ZooError
 
@@ -122,7 +122,7 @@ def _add_tensors(found: Inspection, read: Callable[[], list[Tensor]]) -> None:
     lora = [tensor.name for tensor in found.tensors if "lora_" in tensor.name]
     if lora:
         found.facts["LoRA tensors"] = len(lora)
-    averages = [tensor.name for tensor in found.tensors if tensor.name.startswith(("ema.", "ema_params/"))]
+    averages = [tensor.name for tensor in found.tensors if tensor.name.startswith((EMA, "ema_params/"))]
     if averages:
         found.facts["EMA tensors"] = len(averages)
 

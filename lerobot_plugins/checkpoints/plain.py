@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from lerobot_plugins.checkpoints.folder import new_folder
 from lerobot_plugins.checkpoints.policy_folder import (
+    EMA,
     WEIGHTS,
     copy_processors,
     read_config,
@@ -14,8 +15,6 @@ from lerobot_plugins.checkpoints.policy_folder import (
 )
 from lerobot_plugins.checkpoints.safetensors_stream import SafetensorsStream, open_weights
 from lerobot_plugins.errors import ZooError, first_names
-
-EMA = "ema."
 
 
 def export_plain(folder: Path, output: Path, ema: bool = False) -> int:

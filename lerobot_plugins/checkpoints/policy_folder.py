@@ -14,6 +14,7 @@ from lerobot_plugins.errors import ZooError, first_names
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+EMA = "ema."  # prefix of the averages that a policy keeps beside its weights
 PROCESSORS = re.compile(r"policy_(pre|post)processor.*\.(json|safetensors)")
 
 
@@ -49,10 +50,11 @@ def require_plain(folder: Path) -> None:
 
 
 def expected_shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a configuration's policy, which is built without memory."""
+    """Name and shape of every weight of a configuration's policy, which is built without memory."""
     with empty_parameters():
         policy: Any = get_policy_class(config.type)(config, load_backbone=False)
-    return {name: tuple(value.shape) for name, value in policy.state_dict().items()}
+    weights = policy.state_dict()
+    return {name: tuple(value.shape) for name, value in weights.items() if not name.startswith(EMA)}
 
 
 def require_same_tensors(

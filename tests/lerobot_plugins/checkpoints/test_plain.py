@@ -51,6 +51,23 @@ def test_averages_become_the_weights(trained, tmp_path, capsys):
     assert pre.steps[-1].stats_hash
 
 
+def test_a_trained_average_acts_as_the_weights_of_a_plain_policy(tmp_path):
+    policy = tiny_policy("pi05_comet", ema_decay=0.5)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.mul_(1.05)
+    policy.update()
+    folder = save(policy, tmp_path / "trained")
+    averaged = export_plain(folder, tmp_path / "plain", ema=True)
+    assert averaged == sum(parameter.requires_grad for parameter in policy.parameters())
+    plain = get_policy_class("pi05_comet").from_pretrained(tmp_path / "plain")
+    assert plain.config.ema_decay is None
+    observation = observation_batch(policy.config)
+    noise = torch.randn(3, policy.config.chunk_size, policy.config.action_width)
+    expected = policy.predict_action_chunk(observation, noise=noise)
+    assert torch.equal(plain.predict_action_chunk(observation, noise=noise), expected)
+
+
 def test_without_ema_the_raw_weights_stay(trained, tmp_path):
     assert export_plain(trained, tmp_path / "plain") == 0
     before, after = load_file(trained / "model.safetensors"), load_file(tmp_path / "plain/model.safetensors")
@@ -71,9 +88,13 @@ def test_averages_that_do_not_exist_are_refused(tmp_path):
 
 @pytest.fixture
 def adapter(tmp_path) -> Path:
+    return write_adapter(TYPE, tmp_path)
+
+
+def write_adapter(policy_type: str, tmp_path: Path) -> Path:
     """An adapter on a base, with weights that matter, as lerobot-train writes it."""
-    base = save(tiny_policy(TYPE), tmp_path / "base")
-    policy = get_policy_class(TYPE).from_pretrained(base)
+    base = save(tiny_policy(policy_type), tmp_path / "base")
+    policy = get_policy_class(policy_type).from_pretrained(base)
     policy.config.pretrained_path = base
     wrapped = policy.wrap_with_peft(peft_cli_overrides={"r": 4})
     with torch.no_grad():
@@ -88,22 +109,25 @@ def adapter(tmp_path) -> Path:
     return folder
 
 
-def test_a_merged_policy_acts_as_base_and_adapter_do(adapter, tmp_path, capsys):
-    policy = get_policy_class(TYPE).from_pretrained(tmp_path / "base")
+@pytest.mark.parametrize("policy_type", ["paligemma_flow", "pi05_comet"])
+def test_a_merged_policy_acts_as_base_and_adapter_do(policy_type, tmp_path, capsys):
+    adapter = write_adapter(policy_type, tmp_path)
+    policy = get_policy_class(policy_type).from_pretrained(tmp_path / "base")
     observation = observation_batch(policy.config)
     noise = torch.randn(3, policy.config.chunk_size, policy.config.action_width)
     base = policy.predict_action_chunk(observation, noise=noise)
+    policy.reset()  # the dims beyond the action's draw their noise by the number of chunks so far
     adapted = PeftModel.from_pretrained(policy, adapter).predict_action_chunk(observation, noise=noise)
 
     assert main(["checkpoint", "merge-lora", str(adapter), f"--output={tmp_path / 'merged'}"]) == 0
     assert "adapted layers merged" in capsys.readouterr().out
-    merged = get_policy_class(TYPE).from_pretrained(tmp_path / "merged")
+    merged = get_policy_class(policy_type).from_pretrained(tmp_path / "merged")
     assert not merged.config.use_peft
     found = merged.predict_action_chunk(observation, noise=noise)
     torch.testing.assert_close(found, adapted, rtol=1e-4, atol=1e-5)
     assert (found - base).abs().max() > 100 * (found - adapted).abs().max()
-    pre, _ = make_pre_post_processors(merged.config, pretrained_path=str(tmp_path / "merged"))
-    assert pre.steps[-1].stats_hash
+    _, post = make_pre_post_processors(merged.config, pretrained_path=str(tmp_path / "merged"))
+    assert post.steps[0].stats_hash
 
 
 def test_an_adapter_that_does_not_fit_its_base_is_refused(adapter, tmp_path):
