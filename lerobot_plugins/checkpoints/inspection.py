@@ -147,8 +147,7 @@ def _policy(path: Path) -> Inspection:
         found.kind = f"LeRobot policy, type {config['type']}"
         kinds = {match[1] for file in path.iterdir() if (match := PROCESSORS.fullmatch(file.name))}
         found.facts["processors"] = ", ".join(f"{kind}processor" for kind in sorted(kinds)) or "none"
-        statistics = [file.name for file in path.glob("*normalizer*.safetensors") if _holds_tensors(file)]
-        found.facts["statistics"] = ", ".join(sorted(statistics)) or "none"
+        found.facts["statistics"] = _statistics(path)
     if (path / "optimizer.pt").is_file():
         found.facts["optimizer state"] = "optimizer.pt"
     if (path / ADAPTER).is_file():
@@ -233,9 +232,17 @@ def _add_assets(found: Inspection, assets: Path) -> None:
         found.facts["statistics"] = ", ".join(asset_ids(assets)) or "none"
 
 
-def _holds_tensors(path: Path) -> bool:
-    with open_weights(path) as file:
-        return len(file.keys()) > 0
+def _statistics(policy: Path) -> str:
+    """Whose statistics a policy normalises with: its own step's data set and hash, else LeRobot's step."""
+    steps = (_read_json(policy / "policy_preprocessor.json") or {}).get("steps", [])
+    for step in steps:
+        config = step.get("config", {})
+        if config.get("stats_hash"):
+            modes = ", ".join(f"{key} {mode}" for key, mode in config.get("modes", {}).items())
+            return f"{modes}, of {config.get('dataset') or 'an unnamed dataset'}, {config['stats_hash'][:12]}"
+    if any(step.get("registry_name") == "normalizer_processor" and step.get("state_file") for step in steps):
+        return "in LeRobot's normalizer_processor"
+    return "none"
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
