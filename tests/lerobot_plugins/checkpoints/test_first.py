@@ -61,3 +61,16 @@ def test_a_failure_leaves_nothing(toy_root, tmp_path, capsys):
     assert main(options(toy_root, output, "--policy.init_from=some-lab/absent")) == 2
     assert "hf download some-lab/absent" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "explanation"),
+    [
+        ("--policy.chunk_size=many", "`policy.chunk_size`: Couldn't parse 'many' into an int"),
+        ("--policy.dtype=float16", "float16 overflows in Gemma"),
+    ],
+)
+def test_a_wrong_value_of_a_policy_option_is_explained(toy_root, tmp_path, capsys, option, explanation):
+    assert main(options(toy_root, tmp_path / "base", option)) == 2
+    assert explanation in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -11,14 +11,17 @@ import torch
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
 from lerobot.policies.factory import make_policy_config
+from lerobot.policies.pi05.configuration_pi05 import PI05Config
+from lerobot.policies.pi05.modeling_pi05 import PI05Pytorch
 from openpi_checkpoints import ASSET_ID, TINY, import_tiny, write_assets, write_jax_checkpoint
 from openpi_tree import REAL, random_tree, shapes, write_orbax
 from safetensors.torch import load_file, save_file
 
 from lerobot_plugins.checkpoints import import_openpi as importing
 from lerobot_plugins.checkpoints.first import DatasetSource
+from lerobot_plugins.checkpoints.load_report import empty_parameters
 from lerobot_plugins.checkpoints.openpi_layout import plan
-from lerobot_plugins.checkpoints.pi05_names import EMBEDDING, LM_HEAD, openpi_name
+from lerobot_plugins.checkpoints.pi05_names import EMBEDDING, EXPERT_LM_HEAD, LM_HEAD, openpi_name
 from lerobot_plugins.checkpoints.policy_folder import expected_shapes
 from lerobot_plugins.cli.main import main
 from lerobot_plugins.errors import ZooError
@@ -318,9 +321,25 @@ def test_a_folder_without_a_checkpoint_says_what_it_holds(tmp_path):
     assert "config.yaml" in error
 
 
-def test_the_policy_of_real_size_expects_what_a_real_checkpoint_gives():
+@pytest.fixture(scope="module")
+def real_size() -> dict[str, tuple[int, ...]]:
+    """Every weight of the policy at the size of the published checkpoints, without memory."""
     config = make_policy_config("pi05_comet", device="cpu", push_to_hub=False)
     importing.set_features(config, None, "r1_pro")
-    expected = expected_shapes(config)
-    assert {place.target: place.shape for place in plan(shapes(REAL))} == expected
-    assert len(expected) == 811
+    return expected_shapes(config)
+
+
+def test_the_policy_of_real_size_expects_what_a_real_checkpoint_gives(real_size):
+    assert {place.target: place.shape for place in plan(shapes(REAL))} == real_size
+
+
+def test_names_and_shapes_are_those_of_lerobots_pi05_but_for_the_language_heads(real_size):
+    with empty_parameters():
+        stock = PI05Pytorch(PI05Config(device="cpu")).state_dict()
+    assert len(stock) == 813
+    heads = {LM_HEAD: (257152, 2048), EXPERT_LM_HEAD: (257152, 1024)}
+    assert {f"model.{name}": tuple(value.shape) for name, value in stock.items()} == real_size | heads
+
+
+def test_an_exported_checkpoint_of_real_size_has_the_812_tensors_of_openpis_files(real_size):
+    assert len({openpi_name(name) for name in real_size} | {openpi_name(EXPERT_LM_HEAD)}) == 812
