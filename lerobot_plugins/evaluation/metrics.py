@@ -149,7 +149,7 @@ def _per_horizon(run: Run, frames: Frames, rows: Rows) -> list[Metrics]:
     step_N = rows.target_N - rows.origin_N
     return [
         {"step": step, "support": int((step_N == step).sum()), **core(run, frames, rows[step_N == step])}
-        for step in range(int(step_N.max()) + 1)
+        for step in range(int(step_N.max(initial=-1)) + 1)
     ]
 
 

@@ -53,6 +53,17 @@ def test_the_report_is_one_page_without_script_or_network(tmp_path):
     assert (tmp_path / "actions.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_episode_inside_one_chunk_is_reported(tmp_path):
+    """Then no chunk begins at a frame that has a previous action to repeat."""
+    episodes.save_run(tmp_path, make_run([0]))
+    episodes.save_episode(tmp_path, make_episode(0, 4, horizon=6, replan=6))
+    write_report(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["baselines"]["repeat_previous"]["chunk"]["rows"] == 0
+    assert metrics["baselines"]["repeat_previous"]["chunk"]["per_horizon"] == []
+    assert main(["report", str(tmp_path)]) == 0
+
+
 def test_text_of_a_dataset_is_escaped(tmp_path):
     episodes.save_run(tmp_path, make_run([0], repo_id="<b>&", command="<i>"))
     episode = make_episode(0, 4)
