@@ -25,7 +25,7 @@ def lerobot_train(*options: str) -> subprocess.Popen:
 
 
 def test_seven_steps_a_kill_and_thirteen_more_are_twenty(toy_root, tmp_path):
-    """All of it in processes of their own: the tests set torch's threads, which changes how sums are rounded."""
+    """All of it in processes: the tests set torch's threads, which changes how sums are rounded."""
     options = (*COMET, DECAY, "--steps=20", "--save_freq=7")
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
     assert lerobot_train(*command(toy_root, whole.output, *options)).wait() == 0
