@@ -1,7 +1,7 @@
 """Strict loading of safetensors into a module, with a report of every tensor."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +76,7 @@ def load_weights(
     path: Path,
     rename: Callable[[str], str | None] | None = None,
     ties: Mapping[str, str] | None = None,
+    untied: Collection[str] = (),
 ) -> LoadReport:
     """Copy the tensors of a safetensors file into a module, one at a time, and report.
 
@@ -88,6 +89,8 @@ def load_weights(
         rename: Stored name -> the module's name, or None for a tensor that is no part of the network.
         ties: Alias -> the module's name, both as `rename` gives them. The alias is the source where the
             file lacks the name itself; where it has both, they must be equal.
+        untied: Stored aliases that their writer does not keep equal: set aside where the file has the
+            name itself.
 
     Raises:
         ZooError: The file is not a readable safetensors file, or `rename` refuses it.
@@ -100,6 +103,8 @@ def load_weights(
             if name not in sources:
                 sources[name] = stored
                 report.tied.append(name)
+            elif stored in untied:
+                report.set_aside.append(stored)
             elif not torch.equal(file.get_tensor(stored), file.get_tensor(sources[name])):
                 report.tied_but_different.append(f"{stored} and {sources[name]}")
         report.missing = sorted(own.keys() - sources.keys())

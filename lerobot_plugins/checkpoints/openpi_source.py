@@ -16,7 +16,7 @@ from lerobot_plugins.checkpoints.openpi_layout import (
     plan,
 )
 from lerobot_plugins.checkpoints.orbax import TEMPORARY, looks_like_orbax, open_tree
-from lerobot_plugins.checkpoints.pi05_names import TIES, rename
+from lerobot_plugins.checkpoints.pi05_names import TIES, UNTIED, rename
 from lerobot_plugins.checkpoints.policy_folder import WEIGHTS
 from lerobot_plugins.checkpoints.safetensors_stream import open_weights
 from lerobot_plugins.errors import ZooError
@@ -127,7 +127,9 @@ class TorchSource:
         target = TIES.get(renamed, renamed)
         if target in self.stored:
             other = self.stored[target]
-            if not torch.equal(file.get_tensor(name), file.get_tensor(other)):
+            if other in UNTIED:
+                self.stored[target], name = name, other
+            elif not torch.equal(file.get_tensor(name), file.get_tensor(other)):
                 raise ZooError(
                     f"{self.path} holds one tensor twice, with different values",
                     got=f"{other} and {name}",

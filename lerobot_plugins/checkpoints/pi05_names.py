@@ -18,6 +18,9 @@ PROJECTIONS = ("action_in_proj", "action_out_proj", "time_mlp_in", "time_mlp_out
 
 # The language head is the transposed embedding. Of the two shared tensors safetensors keeps one name.
 TIES = {LM_HEAD: EMBEDDING}
+# Stored under this very name it comes from LeRobot's `pi05`, which does not tie the two and never uses its
+# head: where such a file has both, training has moved the embedding alone.
+UNTIED = frozenset({LM_HEAD})
 
 _WITHOUT_PREFIX = ("paligemma_with_expert.", *(f"{name}." for name in PROJECTIONS))
 _OLD_LAYOUT = {

@@ -39,7 +39,9 @@ def load_pretrained(policy: Any, source: str) -> LoadReport:
         ZooError: The source cannot be read, or a tensor is missing, unexpected, mis-shaped or not finite.
     """
     path = weights_file(source, {})
-    report = load_weights(policy, path, rename=pi05_names.rename, ties=pi05_names.TIES)
+    report = load_weights(
+        policy, path, rename=pi05_names.rename, ties=pi05_names.TIES, untied=pi05_names.UNTIED
+    )
     widened = _widen(policy, path, report)
     report.require_complete(str(path))
     own = len(policy.state_dict())

@@ -102,6 +102,12 @@ def test_a_tensor_and_its_alias_must_be_equal(tmp_path, tensors):
     assert different.problems == {"tied but different": ["0.alias and 0.bias"]}
 
 
+def test_an_alias_that_its_writer_does_not_keep_equal_is_set_aside(tmp_path, tensors):
+    report = load(tmp_path, tensors | {"0.alias": tensors["0.bias"] + 1}, ties=TIES, untied={"0.alias"})
+    assert report.problems == {}
+    assert report.set_aside == ["0.alias"]
+
+
 def test_an_alias_of_nothing_is_unexpected(tmp_path, tensors):
     report = load(tmp_path, tensors | {"0.alias": torch.ones(2)}, ties={"0.alias": "elsewhere"})
     assert report.problems == {"unexpected": ["0.alias"]}

@@ -61,10 +61,19 @@ def test_weights_of_every_layout_arrive(base, tmp_path, layout, caplog):
 
 
 def test_a_tied_embedding_that_differs_is_refused(base, tmp_path):
-    tensors = as_stock(base)
-    tensors[LM_HEAD] = tensors[LM_HEAD] + 1
+    """openpi ties the two, so one of them is damaged."""
+    tensors = as_openpi(base)
+    tensors[EMBEDDING.removeprefix("model.")] = base.state_dict()[EMBEDDING] + 1
     with pytest.raises(ZooError, match="tied but different"):
         started_from(save(tmp_path / "base", tensors))
+
+
+def test_lerobots_fine_tuned_embedding_wins_over_its_unused_head(base, tmp_path):
+    """LeRobot's `pi05` does not tie them: training moves the embedding and leaves the head behind."""
+    tensors = as_stock(base)
+    tensors[LM_HEAD] = tensors[LM_HEAD] + 1
+    policy = started_from(save(tmp_path / "base", tensors))
+    assert torch.equal(policy.state_dict()[EMBEDDING], tensors[EMBEDDING])
 
 
 @pytest.mark.parametrize("name", [EMBEDDING, "model.time_mlp_in.bias"])
