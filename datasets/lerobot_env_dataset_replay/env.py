@@ -83,7 +83,6 @@ class ReplayEnv(gym.Env):
         super().reset(seed=seed)
         if (options or {}).get(NEW_ROLLOUT_OPTION):
             self._rollout += 1
-        self.recorder.begin()
         self._load(max(self._rollout, 0) * self.players + self.player)
         trace.discard(self.player)
         return self._playback.observation, {"is_success": False}

@@ -1,7 +1,7 @@
 """Keeps what the players of one evaluation have finished, and writes its report.
 
 One recorder per evaluation, shared by all environments of the batch. Nothing is written before the first
-rollout begins, so a run that fails earlier leaves an older report alone.
+episode is in, so a run that fails earlier (a policy that does not fit the dataset) leaves an older report alone.
 """
 
 import contextlib
@@ -69,15 +69,11 @@ class Recorder:
         """Whether a finished episode is within tolerance."""
         return self._success[episode]
 
-    def begin(self) -> None:
-        """Claim the report folder; only the first call does something."""
+    def finish(self, episode: Episode) -> None:
+        """Keep one played episode on disk and its score in memory; the first one claims the report folder."""
         if self.folder is None:
             self.folder = _claim(self._report_dir, self.run)
             episodes.save_run(self.folder, self.run)
-
-    def finish(self, episode: Episode) -> None:
-        """Keep one played episode on disk and its score in memory."""
-        assert self.folder is not None, "begin() comes before the first episode"
         episodes.save_episode(self.folder, episode)
         error_TA = episode.predicted_TA.astype(np.float64) - episode.recorded_TA
         normalize = self.run.action_range.normalize
@@ -86,7 +82,7 @@ class Recorder:
         self._success[episode.index] = bool(distance_TV.size and distance_TV.mean() <= self.run.tolerance)
 
     def close(self) -> None:
-        """One player has closed; the last one writes the report."""
+        """One player has closed; the last one writes the report, if there is an episode to report."""
         self._open_players -= 1
         if self._open_players:
             return

@@ -227,6 +227,27 @@ def test_an_evaluation_that_never_begins_leaves_the_old_report(root, recorded, t
     assert not trace.listening()
 
 
+def test_a_policy_that_does_not_fit_leaves_the_old_report(root, recorded, tmp_path, monkeypatch):
+    from lerobot_env_dataset_replay import recorder
+
+    folder = tmp_path / "report"
+    evaluate(OraclePolicy(recorded), root, report_dir=folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr(recorder, "_used", set())
+    narrow = [actions[:, :3] for actions in recorded]
+    with pytest.raises(ZooError, match="3 dimensions"):
+        evaluate(OraclePolicy(narrow), root, report_dir=folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_without_a_finished_episode_nothing_is_written(root, recorded, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for report_dir in (None, tmp_path / "report"):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(OraclePolicy(recorded, fail_at=(0, 3)), root, report_dir=report_dir)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_default_report_folder_is_new(root, recorded, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     evaluate(OraclePolicy(recorded), root)
