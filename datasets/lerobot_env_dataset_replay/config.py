@@ -9,7 +9,7 @@ from lerobot.configs import PolicyFeature
 from lerobot.envs.configs import EnvConfig
 from lerobot.processor import PolicyProcessorPipeline
 
-from lerobot_env_dataset_replay.info import find_root, read_info
+from lerobot_env_dataset_replay.info import checked_episodes, find_root, read_info
 from lerobot_env_dataset_replay.observations import ObservationLayout, RestoreObservations
 from lerobot_plugins.errors import ZooError
 
@@ -49,7 +49,11 @@ class DatasetReplayEnv(EnvConfig):
         if not (math.isfinite(self.tolerance) and self.tolerance > 0):
             raise ZooError("env.tolerance is no error bound", got=self.tolerance, expected="a number above 0")
         if self.repo_id:
-            self.fps = read_info(find_root(self.repo_id, self.root))["fps"]
+            root = find_root(self.repo_id, self.root)
+            info = read_info(root)
+            # Here already: training builds its environment only for the first evaluation, hours later.
+            checked_episodes(self.episodes, info["total_episodes"], root)
+            self.fps = info["fps"]
             self.features, self.features_map = self.layout.env_features, self.layout.features_map
 
     @property

@@ -1,6 +1,7 @@
 """Where a dataset lies and what its `meta/info.json` says, read without opening the dataset."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,26 @@ def dimension_names(feature: dict[str, Any]) -> list[str] | None:
     """One name per dimension of a one-dimensional feature; None where the dataset gives none."""
     names = _flat(feature.get("names"))
     return names if len(names) == len(set(names)) == feature["shape"][0] else None
+
+
+def checked_episodes(chosen: Sequence[int] | None, total: int, root: Path) -> list[int]:
+    """The chosen episodes of a dataset of `total`; all of them for None.
+
+    Raises:
+        ZooError: None chosen, one that does not exist, or one named twice.
+    """
+    if chosen is None:
+        chosen = range(total)
+    wrong = [episode for episode in chosen if not 0 <= episode < total]
+    if wrong or not chosen or len(set(chosen)) != len(chosen):
+        what = "does not exist" if wrong else "is named twice" if chosen else "must be named"
+        raise ZooError(
+            f"an episode {what} for the replay of {root}",
+            got=wrong or list(chosen),
+            expected=f"different episodes from 0 to {total - 1}",
+            do="correct --env.episodes",
+        )
+    return list(chosen)
 
 
 def _flat(names: Any) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.utils.constants import ACTION, OBS_STATE
 
-from lerobot_env_dataset_replay.info import dimension_names, find_root, read_info
+from lerobot_env_dataset_replay.info import checked_episodes, dimension_names, find_root, read_info
 from lerobot_env_dataset_replay.observations import ObservationLayout
 from lerobot_plugins.errors import ZooError
 
@@ -65,7 +65,7 @@ class Recording:
         info = read_info(self.root)
         self.fps = info["fps"]
         self.layout = layout
-        self.episodes = _checked_episodes(episodes, info["total_episodes"], self.root)
+        self.episodes = checked_episodes(episodes, info["total_episodes"], self.root)
         action = info["features"][ACTION]
         self.action_names = dimension_names(action) or [f"action_{d}" for d in range(action["shape"][0])]
         self.hold_reason = _why_not_hold(info["features"])
@@ -148,21 +148,6 @@ class Recording:
             f"lerobot-edit-dataset --repo_id={self.repo_id} --root={self.root} "
             "--operation.type=recompute_stats"
         )
-
-
-def _checked_episodes(chosen: Sequence[int] | None, total: int, root: Path) -> list[int]:
-    if chosen is None:
-        chosen = range(total)
-    wrong = [episode for episode in chosen if not 0 <= episode < total]
-    if wrong or not chosen or len(set(chosen)) != len(chosen):
-        what = "does not exist" if wrong else "is named twice" if chosen else "must be named"
-        raise ZooError(
-            f"an episode {what} for the replay of {root}",
-            got=wrong or list(chosen),
-            expected=f"different episodes from 0 to {total - 1}",
-            do="correct --env.episodes",
-        )
-    return list(chosen)
 
 
 def _why_not_hold(features: dict[str, dict]) -> str | None:

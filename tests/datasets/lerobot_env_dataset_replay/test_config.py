@@ -62,7 +62,7 @@ def test_environments_are_synchronous_with_next_step_autoreset(root):
 )
 def test_wrong_episodes_are_refused(root, episodes, message):
     with pytest.raises(ZooError, match=message) as caught:
-        make_env(DatasetReplayEnv(repo_id="local/replay", root=root, episodes=episodes))
+        DatasetReplayEnv(repo_id="local/replay", root=root, episodes=episodes)
     assert "from 0 to 2" in str(caught.value)
 
 
