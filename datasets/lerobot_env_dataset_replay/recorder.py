@@ -1,7 +1,7 @@
 """Keeps what the players of one evaluation have finished, and writes its report.
 
 One recorder per evaluation, shared by all environments of the batch. Nothing is written before the first
-episode is in, so a run that fails earlier (a policy that does not fit the dataset) leaves an older report alone.
+episode is in, so a run that fails earlier, as with a policy that does not fit, leaves an older report alone.
 """
 
 import contextlib

@@ -9,7 +9,6 @@ import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.scripts import lerobot_eval
 
-
 ACT = [
     "--policy.type=act",
     "--policy.device=cpu",
