@@ -1,5 +1,6 @@
 """Configuration fields that every policy of the zoo has, under the same names."""
 
+import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ class ZooPolicyConfig(PreTrainedConfig):
         dtype: `bfloat16` computes in bfloat16 with float32 master weights; `float32` everywhere.
         camera_order: Image features in the order the network sees them. None takes the dataset's order and
             stores it, so that a checkpoint never depends on the order of a dict.
+        allow_missing_cameras: Act without cameras that the environment or robot lacks, as if they were masked,
+            instead of refusing. Training always needs all of them.
         image_resize: `stretch` ignores the aspect ratio, `pad` keeps it on a black square.
         tokenizer_name: Hub id or folder with a tokenizer.json, or `byte`. None follows the variant.
         prompt_max_len: Most tokens of a prompt, its BOS and newline included.
@@ -57,6 +60,7 @@ class ZooPolicyConfig(PreTrainedConfig):
     n_action_steps: int = 8
     dtype: str = "bfloat16"
     camera_order: list[str] | None = None
+    allow_missing_cameras: bool = False
     image_resize: str = "stretch"
     tokenizer_name: str | None = None
     prompt_max_len: int = 77
@@ -131,7 +135,10 @@ class ZooPolicyConfig(PreTrainedConfig):
     def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, name)
         if value not in choices:
-            hint = "float16 overflows in Gemma; use bfloat16" if value == "float16" else None
+            close = difflib.get_close_matches(str(value), choices, n=1)
+            hint = f"pass --policy.{name}={close[0]}" if close else None
+            if value == "float16":
+                hint = "float16 overflows in Gemma; use bfloat16"
             raise ZooError(f"unknown {name}", got=value, expected=" or ".join(choices), do=hint)
 
     def validate_features(self) -> None:

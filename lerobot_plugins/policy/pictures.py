@@ -19,30 +19,39 @@ class CameraPictures:
         size: Side of the square pictures in pixels.
         mode: `stretch` or `pad`, see `prepare_images`.
         interpolation: `bicubic` or `bilinear`.
+        allow_missing: Act without cameras that are not there; training always needs all of them.
     """
 
-    def __init__(self, cameras: list[str], size: int, mode: str, interpolation: str) -> None:
+    def __init__(
+        self, cameras: list[str], size: int, mode: str, interpolation: str, allow_missing: bool
+    ) -> None:
         self._cameras = cameras
         self._how = (size, mode, interpolation)
+        self._allow_missing = allow_missing
         self._range_checked = False
         self._absence_logged = False
 
     def __call__(self, batch: dict[str, Any], training: bool) -> dict[str, Tensor]:
         """Camera name -> (B, C, size, size) float32 in [-1, 1], for the cameras that are there.
 
-        A camera that an environment lacks is left out, which the network cannot tell from a masked one.
+        A missing camera that is allowed is left out, which the network cannot tell from a masked one.
 
         Raises:
-            ZooError: No camera at all, a missing one in training, or pictures that are not in [0, 1].
+            ZooError: No camera at all, one missing that must not be, or pictures that are not in [0, 1].
         """
         present = [name for name in self._cameras if name in batch]
         absent = [name for name in self._cameras if name not in batch]
-        if not present or (absent and training):
+        if not present or (absent and (training or not self._allow_missing)):
+            acting = (
+                ""
+                if training or not present
+                else ", or act without them: --policy.allow_missing_cameras=true"
+            )
             raise ZooError(
                 "the batch lacks cameras of this policy",
                 got=f"no {first_names(absent)}",
                 expected=", ".join(self._cameras),
-                do="map other names with --rename_map, or train with another --policy.camera_order",
+                do="map other names with --rename_map, or train with another --policy.camera_order" + acting,
             )
         if absent and not self._absence_logged:
             logger.warning("no picture of %s: the policy acts without it", ", ".join(absent))

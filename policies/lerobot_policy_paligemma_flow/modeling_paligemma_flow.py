@@ -72,7 +72,11 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
         self.pictures = CameraPictures(
-            config.camera_order, self.vlm.image_size, config.image_resize, INTERPOLATION
+            config.camera_order,
+            self.vlm.image_size,
+            config.image_resize,
+            INTERPOLATION,
+            allow_missing=config.allow_missing_cameras,
         )
 
     # Observation.

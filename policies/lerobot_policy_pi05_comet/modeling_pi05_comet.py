@@ -80,7 +80,11 @@ class PI05CometPolicy(ZooPolicy):
         self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
         self.pictures = CameraPictures(
-            config.camera_order, self.model.encoder.image_size, config.image_resize, INTERPOLATION
+            config.camera_order,
+            self.model.encoder.image_size,
+            config.image_resize,
+            INTERPOLATION,
+            allow_missing=config.allow_missing_cameras,
         )
 
     def _freeze_the_unread(self) -> None:

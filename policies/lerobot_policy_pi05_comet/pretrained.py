@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import LoadReport, load_weights
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.paligemma import SCRATCH
 from lerobot_plugins.policy.base import weights_file
 from lerobot_policy_pi05_comet.configuration_pi05_comet import PI05CometConfig
@@ -39,6 +40,14 @@ def load_pretrained(policy: Any, source: str) -> LoadReport:
         ZooError: The source cannot be read, or a tensor is missing, unexpected, mis-shaped or not finite.
     """
     path = weights_file(source, {})
+    if not path.is_file():
+        raise ZooError(
+            "init_from names a folder without weights",
+            got=f"no {path.name} in {source}",
+            expected="pi0.5 as LeRobot's `pi05`, openpi's PyTorch or this policy type stores it",
+            do="of an openpi JAX checkpoint make a policy first: lerobot-plugins checkpoint import-openpi "
+            f"{source} --output POLICY, then train with --policy.path=POLICY",
+        )
     report = load_weights(
         policy, path, rename=pi05_names.rename, ties=pi05_names.TIES, untied=pi05_names.UNTIED
     )

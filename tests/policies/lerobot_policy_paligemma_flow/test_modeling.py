@@ -180,15 +180,18 @@ def test_cameras_are_seen_in_the_order_of_the_config(order):
 
 
 @torch.no_grad()
-def test_a_camera_may_be_absent_at_run_time_and_is_named_once(shared, caplog):
+def test_a_camera_may_be_absent_at_run_time_on_request_and_is_named_once(shared, caplog):
     batch = observation_batch(shared.config)
-    alone = tiny_policy(TYPE, use_aux_camera=False, clip_value=None)
     absent = {key: value for key, value in batch.items() if key != "observation.images.image2"}
     noise = torch.randn(B, H, A)
+    with pytest.raises(ZooError, match=r"no observation.images.image2(.|\n)*--policy.allow_missing_cameras"):
+        shared.predict_action_chunk(absent, noise=noise)
+    lenient = tiny_policy(TYPE, allow_missing_cameras=True, clip_value=None)
+    alone = tiny_policy(TYPE, use_aux_camera=False, clip_value=None)
     torch.testing.assert_close(
-        shared.predict_action_chunk(absent, noise=noise), alone.predict_action_chunk(batch, noise=noise)
+        lenient.predict_action_chunk(absent, noise=noise), alone.predict_action_chunk(batch, noise=noise)
     )
-    shared.predict_action_chunk(absent, noise=noise)
+    lenient.predict_action_chunk(absent, noise=noise)
     assert caplog.text.count("no picture of observation.images.image2") == 1
 
 

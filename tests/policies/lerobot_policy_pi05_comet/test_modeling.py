@@ -70,13 +70,17 @@ def test_augmentation_acts_in_training_alone(batch):
     assert policy(batch)[0] == first, "keyed by the step, not by the call"
 
 
-def test_an_absent_camera_is_left_out(shared):
+def test_an_absent_camera_is_left_out_on_request(shared):
     observation = observation_batch(shared.config)
     del observation["observation.images.image2"]
     shared.reset()
-    without = shared.predict_action_chunk(observation)
+    with pytest.raises(ZooError, match=r"image2(.|\n)*--rename_map(.|\n)*--policy.allow_missing_cameras"):
+        shared.predict_action_chunk(observation)
+    lenient = tiny_policy(TYPE, allow_missing_cameras=True)
     alone = tiny_policy(TYPE, camera_order=["observation.images.image"])
-    alone.load_state_dict(shared.state_dict())
+    for policy in (lenient, alone):
+        policy.load_state_dict(shared.state_dict())
+    without = lenient.predict_action_chunk(observation)
     torch.testing.assert_close(alone.predict_action_chunk(observation), without)
 
 
