@@ -1,6 +1,7 @@
 """Configuration fields that every policy of the zoo has, under the same names."""
 
 import difflib
+import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
