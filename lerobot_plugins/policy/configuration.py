@@ -1,7 +1,6 @@
 """Configuration fields that every policy of the zoo has, under the same names."""
 
 import difflib
-import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
