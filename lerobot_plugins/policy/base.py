@@ -7,9 +7,9 @@ real-time chunking and adapters.
 Legend: B batch, R rows that need a chunk, K draws per observation, H chunk length, A action dims.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -210,9 +210,9 @@ class ZooPolicy(PreTrainedPolicy):
         if self.ema is not None:
             self.ema.update()
 
-    def _weights(self) -> AbstractContextManager[None]:
+    def _weights(self) -> contextlib.AbstractContextManager[None]:
         """Which weights compute: the raw ones in training, their average in evaluation."""
-        return nullcontext() if self.training or self.ema is None else self.ema.in_place()
+        return contextlib.nullcontext() if self.training or self.ema is None else self.ema.in_place()
 
     def get_optim_params(self) -> Any:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -273,7 +273,8 @@ class ZooPolicy(PreTrainedPolicy):
             strict: Only True: a policy with some random weights is never what was asked for.
 
         Raises:
-            ZooError: Files are missing, or tensors are missing, unexpected, mis-shaped or not finite.
+            ZooError: Files are missing, or tensors are missing, unexpected, mis-shaped or not finite; where
+                that is because the policy was trained for actions or states of another width, both are named.
         """
         if not strict:
             raise ZooError("weights load strictly or not at all", got="strict=False", expected="strict=True")
@@ -290,6 +291,13 @@ class ZooPolicy(PreTrainedPolicy):
         with empty_parameters():
             policy = cls(config, load_backbone=False, **kwargs)
         report = load_weights(policy, path, rename=cls._own_name, ties=cls.tied_weights)
+        if report.mis_shaped:
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # without a stored config the report says what it can
+                require_same_widths(
+                    config, PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub), path
+                )
         begins = require_same(policy.ema, report, str(pretrained_name_or_path))
         report.require_complete(str(path))
         if policy.ema is not None and begins:
@@ -337,6 +345,30 @@ class ZooPolicy(PreTrainedPolicy):
             )
         if Path(base).exists():
             self.config.pretrained_path = Path(base).resolve()
+
+
+def require_same_widths(config: Any, stored: Any, path: Path) -> None:
+    """Refuse weights whose shapes do not fit because action or state are wider or narrower here.
+
+    Raises:
+        ZooError: They are.
+    """
+    for name, here, there in (
+        ("actions", config.action_feature, stored.action_feature),
+        ("states", config.robot_state_feature, stored.robot_state_feature),
+    ):
+        if (width := _width(here)) != (trained := _width(there)):
+            raise ZooError(
+                f"the policy in {path.parent} was trained for other {name} than this data's",
+                got=f"{width} dimensions in the dataset or environment",
+                expected=f"{trained} dimensions, as in the checkpoint's config.json",
+                do="use data with the features the policy was trained on, or train a new policy: "
+                f"--policy.type={config.type} instead of --policy.path",
+            )
+
+
+def _width(feature: Any) -> int:
+    return int(feature.shape[0]) if feature is not None else 0
 
 
 def weights_file(source: str, hub: dict[str, Any]) -> Path:

@@ -28,8 +28,8 @@ class ZooPolicyConfig(PreTrainedConfig):
         dtype: `bfloat16` computes in bfloat16 with float32 master weights; `float32` everywhere.
         camera_order: Image features in the order the network sees them. None takes the dataset's order and
             stores it, so that a checkpoint never depends on the order of a dict.
-        allow_missing_cameras: Act without cameras that the environment or robot lacks, as if they were masked,
-            instead of refusing. Training always needs all of them.
+        allow_missing_cameras: Act without cameras that the environment or robot lacks, as if they were
+            masked, instead of refusing. Training always needs all of them.
         image_resize: `stretch` ignores the aspect ratio, `pad` keeps it on a black square.
         tokenizer_name: Hub id or folder with a tokenizer.json, or `byte`. None follows the variant.
         prompt_max_len: Most tokens of a prompt, its BOS and newline included.

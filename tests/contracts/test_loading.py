@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lerobot.configs import PreTrainedConfig
+from lerobot.configs import FeatureType, PolicyFeature, PreTrainedConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
 from safetensors.torch import load_file, save_file
-from tiny_policies import observation_batch, raw_batch, tiny_policy
+from tiny_policies import ACTION_WIDTH, observation_batch, raw_batch, tiny_policy
 
 from lerobot_plugins.checkpoints.load_report import load_weights
 from lerobot_plugins.errors import ZooError
@@ -77,6 +77,18 @@ def test_each_single_wrong_tensor_is_named(policy, checkpoint, tmp_path):
         assert report.unexpected == [f"{missing}.extra"]
         assert [name.split(" ")[0] for name in report.mis_shaped] == [mis_shaped]
         assert report.non_finite == []
+
+
+def test_data_of_another_action_width_is_named(checkpoint):
+    """What LeRobot asks for with --policy.path and a dataset of another robot."""
+    config = PreTrainedConfig.from_pretrained(checkpoint)
+    config.output_features = {"action": PolicyFeature(FeatureType.ACTION, (ACTION_WIDTH + 7,))}
+    policy_class = get_policy_class(config.type)
+    if getattr(config, "max_action_dim", 0) >= ACTION_WIDTH + 7:  # padded: the weights fit any width
+        assert policy_class.from_pretrained(checkpoint, config=config).config.action_width == ACTION_WIDTH + 7
+        return
+    with pytest.raises(ZooError, match=rf"got: +{ACTION_WIDTH + 7} dim(.|\n)*expected: +{ACTION_WIDTH} dim"):
+        policy_class.from_pretrained(checkpoint, config=config)
 
 
 @pytest.mark.parametrize("kind", ["missing", "unexpected", "mis-shaped", "not finite"])
