@@ -58,7 +58,15 @@ def open_folder(path: Path) -> RldsFolder:
     if not info.get("splits"):
         raise ZooError(f"{folder}/dataset_info.json names no splits")
     name = info.get("name") or folder.parent.name
-    splits = {split["name"]: _read_split(folder, name, split) for split in info["splits"]}
+    try:
+        splits = {split["name"]: _read_split(folder, name, split) for split in info["splits"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ZooError(
+            f"{folder}/dataset_info.json describes its splits in a way that is not understood",
+            got=repr(error),
+            expected='"splits": [{"name": "train", "shardLengths": ["12"], ...}]',
+            do="copy it again from the original data set",
+        ) from error
     return RldsFolder(
         folder, name, info.get("version") or folder.name, splits, _read_json(folder / "features.json")
     )
@@ -67,6 +75,8 @@ def open_folder(path: Path) -> RldsFolder:
 def choose_splits(found: RldsFolder, names: str) -> list[Split]:
     """The splits named by `train` or `train+val`."""
     chosen = names.split("+")
+    if len(set(chosen)) < len(chosen):
+        raise ZooError("--split names a split twice", got=names, expected="+".join(dict.fromkeys(chosen)))
     for name in chosen:
         if name not in found.splits:
             raise ZooError(

@@ -52,8 +52,20 @@ def read_fields(features: Mapping[str, Any]) -> dict[str, Field]:
     """All fields of features.json by path.
 
     Raises:
-        ZooError: It does not describe RLDS episodes, or in a form older than TFDS 4.7's.
+        ZooError: It does not describe RLDS episodes, or in a form older than TFDS 4.7's, or not as TFDS does.
     """
+    try:
+        return _read_fields(features)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ZooError(
+            "features.json is not understood",
+            got=repr(error),
+            expected="what TFDS writes",
+            do="copy it again from the original data set",
+        ) from error
+
+
+def _read_fields(features: Mapping[str, Any]) -> dict[str, Field]:
     if "featuresDict" not in features:
         raise ZooError(
             "features.json is not in TFDS' present form",
@@ -92,11 +104,11 @@ def read_numbers(field: Field, columns: Mapping[str, Column], steps: int) -> np.
     values = _entries(field, columns, steps)
     if not isinstance(values, np.ndarray):
         if len(values):
-            raise ZooError(f"'{field.column}' holds bytes", expected=field.dtype)
+            raise ZooError(f"'{field.column}' holds no numbers", got="bytes", expected=field.dtype)
         values = np.empty(0, field.dtype)
     dtype = np.dtype(field.dtype)
     if (values.dtype.kind == "f") != (dtype.kind == "f"):
-        raise ZooError(f"'{field.column}' holds {values.dtype}", expected=dtype)
+        raise ZooError(f"'{field.column}' holds numbers of another kind", got=values.dtype, expected=dtype)
     typed = values.astype(np.float32 if dtype.kind == "f" else dtype)
     if dtype.kind != "f" and not np.array_equal(typed, values):
         raise ZooError(f"'{field.column}' holds integers beyond its type", got=values.max(), expected=dtype)
@@ -107,15 +119,24 @@ def read_numbers(field: Field, columns: Mapping[str, Column], steps: int) -> np.
 def read_texts(field: Field, columns: Mapping[str, Column], steps: int) -> list[str]:
     """A text field of all steps."""
     try:
-        texts = [str(value, "utf-8") for value in _entries(field, columns, steps)]
+        texts = [str(value, "utf-8") for value in _byte_entries(field, columns, steps)]
     except UnicodeDecodeError as error:
-        raise ZooError(f"'{field.column}' is not UTF-8: {error}") from error
+        raise ZooError(f"'{field.column}' is no text", got=error, expected="UTF-8") from error
     return texts if field.is_per_step else texts * steps
 
 
 def read_images(field: Field, columns: Mapping[str, Column], steps: int) -> list[memoryview]:
     """The encoded pictures of all steps."""
-    return list(_entries(field, columns, steps))
+    return _byte_entries(field, columns, steps)
+
+
+def _byte_entries(field: Field, columns: Mapping[str, Column], steps: int) -> list[memoryview]:
+    entries = _entries(field, columns, steps)
+    if not isinstance(entries, np.ndarray):
+        return entries
+    if len(entries):
+        raise ZooError(f"'{field.column}' holds no {field.kind}", got=entries.dtype, expected="bytes")
+    return []
 
 
 def _entries(field: Field, columns: Mapping[str, Column], steps: int) -> Column:
@@ -124,7 +145,8 @@ def _entries(field: Field, columns: Mapping[str, Column], steps: int) -> Column:
         raise ZooError(
             f"'{field.column}' is missing in this episode",
             got=first_keys(columns),
-            do="leave the field out of the mapping, or the episode with --on-error skip",
+            expected="the fields that features.json names",
+            do="leave the field out of the mapping",
         )
     entries = columns[field.column]
     values = steps if field.is_per_step else 1

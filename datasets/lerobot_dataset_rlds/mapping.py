@@ -24,6 +24,8 @@ import yaml
 from lerobot_plugins.errors import ZooError, first_names
 
 _KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+# What LeRobot adds to every frame itself.
+RESERVED = ("timestamp", "frame_index", "episode_index", "index", "task_index", "task")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def load_mapping(path: Path) -> RldsMapping:
         ZooError: It is missing, not YAML, or says something that is not understood; the message names it.
     """
     if not path.is_file():
-        raise ZooError(f"the mapping file {path} does not exist")
+        raise ZooError(
+            f"the mapping file {path} does not exist",
+            expected="a YAML file, see the presets for examples",
+            do="name it with --mapping, or take a --preset",
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -102,6 +108,9 @@ class _Reader:
             raise self._error(
                 "columns", first_names(columns), "'action' among them: no policy trains without"
             )
+        images = self._named(whole.get("images", {}), "images")
+        if doubled := columns.keys() & images.keys():
+            raise self._error("images", first_names(doubled), "other keys than under columns")
         task = whole["task"]
         if isinstance(task, dict):
             task_path, task_text = None, self._text(self._keys(task, "task", ("text",))["text"], "task.text")
@@ -110,10 +119,7 @@ class _Reader:
         return RldsMapping(
             fps=whole["fps"],
             robot_type=self._text(whole["robot_type"], "robot_type"),
-            images={
-                key: self._camera(value, key)
-                for key, value in self._named(whole.get("images", {}), "images").items()
-            },
+            images={key: self._camera(value, key) for key, value in images.items()},
             columns={key: self._column(value, key) for key, value in columns.items()},
             task_path=task_path,
             task_text=task_text,
@@ -139,6 +145,8 @@ class _Reader:
             isinstance(names, list) and all(isinstance(name, str) for name in names)
         ):
             raise self._error(f"{key}.names", names, "a list of texts (quote yes, no, on and off)")
+        if names is not None and len(set(names)) < len(names):
+            raise self._error(f"{key}.names", ", ".join(names), "a different name for each dimension")
         parts = tuple(self._part(source, f"{key}.source") for source in sources)
         return ColumnMapping(parts, None if names is None else tuple(names))
 
@@ -160,6 +168,8 @@ class _Reader:
         for key in value:
             if not isinstance(key, str) or not _KEY.fullmatch(key):
                 raise self._error(where, key, "keys of letters, digits and _, joined by dots")
+            if key in RESERVED:
+                raise self._error(where, key, "another key: LeRobot adds a column of this name itself")
         return value
 
     def _keys(
@@ -182,4 +192,6 @@ class _Reader:
         return value
 
     def _error(self, where: str, got: object, expected: str) -> ZooError:
-        return ZooError(f"{self.file}: '{where}' is not understood", got=got, expected=expected)
+        return ZooError(
+            f"{self.file}: '{where}' is not understood", got=got, expected=expected, do="correct the file"
+        )

@@ -28,6 +28,7 @@ from lerobot_dataset_rlds.features import (
 from lerobot_dataset_rlds.mapping import ColumnMapping, Part, RldsMapping
 from lerobot_dataset_rlds.tfrecord import TFRecordShard
 from lerobot_plugins.conversion import images
+from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.conversion.source import Episode, Frames
 from lerobot_plugins.errors import ZooError
 
@@ -76,13 +77,17 @@ class RldsSource:
         lengths = tuple(length for chosen in splits for length in chosen.lengths)
         shards = tuple(TFRecordShard(shard, tolerate_damage) for chosen in splits for shard in chosen.shards)
         for shard, length in zip(shards, lengths, strict=True):
-            if len(shard) > length or (len(shard) < length and shard.damage is None):
-                raise ZooError(
-                    f"{shard.path.name} holds another number of episodes than dataset_info.json says",
-                    got=len(shard),
-                    expected=length,
-                    do="download the shard and dataset_info.json again",
-                )
+            if len(shard) == length or (len(shard) < length and shard.damage is not None):
+                continue
+            error = ZooError(
+                f"{shard.path.name} holds another number of episodes than dataset_info.json says",
+                got=len(shard),
+                expected=length,
+                do="download the shard and dataset_info.json again",
+            )
+            if len(shard) > length or not tolerate_damage:
+                raise error
+            shard.damage = error
         source = cls(folder, split, mapping, fields, shards, lengths, {})
         features = {key: source._column_feature(key, column) for key, column in mapping.columns.items()}
         features |= {key: source._camera_feature(camera.path) for key, camera in mapping.images.items()}
@@ -156,7 +161,8 @@ class RldsSource:
     def _example(self, index: int) -> dict[str, Column]:
         shard, record = self._place(index)
         if record >= len(shard):
-            raise shard.damage or ZooError(f"{shard.path.name} has no record {record}")
+            assert shard.damage is not None, "open() refuses or notes a shard that is too short"
+            raise shard.damage
         return parse_example(shard.read(record))
 
     def _column(self, column: ColumnMapping, columns: Mapping[str, Column], steps: int) -> np.ndarray:
@@ -177,6 +183,7 @@ class RldsSource:
                     f"{part.path} {shape.shape[1:]}" for part, shape in zip(column.parts, empty, strict=True)
                 ),
                 expected="vectors and scalars",
+                do="correct its sources in the mapping file (--mapping)",
             )
         joined = np.concatenate(empty, axis=1)
         names = list(column.names) if column.names else _numbered(key, joined.shape[1:])
@@ -185,6 +192,7 @@ class RldsSource:
                 f"the mapping names other dimensions for '{key}' than the data set has",
                 got=f"{len(names)} names: {', '.join(names)}",
                 expected=f"one for each of {joined.shape[1:]}",
+                do="correct its names or sources in the mapping file, or give no names",
             )
         return {"dtype": joined.dtype.name, "shape": joined.shape[1:], "names": names}
 
@@ -198,23 +206,44 @@ class RldsSource:
         if part.start is None and part.stop is None:
             return shape
         dimensions = len(range(shape[0])[part.start : part.stop])
-        if len(shape) != 1 or not dimensions:
+        beyond = any(abs(bound) > shape[0] for bound in (part.start, part.stop) if bound is not None)
+        if len(shape) != 1 or not dimensions or beyond:
             raise ZooError(
                 f"the mapping slices '{part.path}' for '{key}' where nothing is",
                 got=f"[{part.start}, {part.stop}] of {shape}",
+                expected=f"some of the dimensions 0 to {shape[0]} of a vector",
+                do="correct the slice in the mapping file (--mapping)",
             )
         return (dimensions,)
 
     def _camera_feature(self, path: str) -> dict[str, Any]:
         height, width, channels = self._field(path, "image").shape
         if height < 0 or width < 0:
-            first = self._example(0)[self.fields[path].column][0]
-            height, width = images.size(first)
+            height, width = self._picture_size(path)
         return {
             "dtype": "image",
             "shape": (height, width, channels),
             "names": ["height", "width", "channels"],
         }
+
+    def _picture_size(self, path: str) -> tuple[int, int]:
+        """Height and width of a camera's pictures, by the first one that can be read."""
+        first_problem = None
+        for index in range(len(self)):
+            try:
+                with located(f"episode {index} ({self.locate(index)}): the size of '{path}'"):
+                    columns = self._example(index)
+                    for encoded in read_images(self.fields[path], columns, count_steps(self.fields, columns)):
+                        return images.size(encoded)
+            except ZooError as error:
+                # Its turn to stop the work, or to be skipped, comes when the episodes are read.
+                first_problem = first_problem or error
+        raise first_problem or ZooError(
+            f"nothing tells the size of '{path}'",
+            got=f"no fixed size in features.json, and no picture in {len(self)} episodes",
+            expected="one of the two",
+            do="leave the camera out of the mapping",
+        )
 
     def _field(self, path: str, kind: str) -> Field:
         """A field that the mapping asks for; it must exist and be of the kind that is asked for."""
@@ -222,12 +251,18 @@ class RldsSource:
             raise ZooError(
                 f"the mapping asks for '{path}', which '{self.folder.name}' does not have",
                 got=first_keys(self.fields),
+                expected="one of these fields",
                 do="correct the path in the mapping file (--mapping)",
             )
         field = self.fields[path]
         if field.kind != kind:
             got = field.problem if field.kind == "unsupported" else f"a field of the kind {field.kind}"
-            raise ZooError(f"the mapping uses '{path}' as a field of the kind {kind}", got=got)
+            raise ZooError(
+                f"the mapping uses '{path}' as a field of the kind {kind}",
+                got=got,
+                expected=f"one of {first_keys({p: f for p, f in self.fields.items() if f.kind == kind})}",
+                do="correct the path in the mapping file (--mapping)",
+            )
         return field
 
 

@@ -43,6 +43,8 @@ def test_splits_are_joined_in_the_order_asked_for(tmp_path: Path) -> None:
     assert [split.name for split in choose_splits(found, "val+train")] == ["val", "train"]
     with pytest.raises(ZooError, match=r"no split 'test'[^$]*train, val"):
         choose_splits(found, "test")
+    with pytest.raises(ZooError, match="twice"):
+        choose_splits(found, "train+val+train")
 
 
 def test_a_missing_description_lists_what_was_found(version: Path) -> None:
@@ -72,6 +74,16 @@ def test_missing_features_and_shards_are_named(version: Path) -> None:
     (version / "features.json").unlink()
     edit_info(version, splits=[])
     with pytest.raises(ZooError, match="names no splits"):
+        open_folder(version)
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [[{"nam": 3}], [3], {"train": 1}, [{"name": "train", "shardLengths": ["x", "2"]}], [{"name": ["a"]}]],
+)
+def test_malformed_splits_are_refused(version: Path, splits: Any) -> None:
+    edit_info(version, splits=splits)
+    with pytest.raises(ZooError, match=r"dataset_info\.json"):
         open_folder(version)
 
 

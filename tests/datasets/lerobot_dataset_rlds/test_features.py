@@ -3,7 +3,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lerobot_dataset_rlds.features import Field, count_steps, read_fields, read_numbers, read_texts
+from lerobot_dataset_rlds.features import (
+    Field,
+    count_steps,
+    read_fields,
+    read_images,
+    read_numbers,
+    read_texts,
+)
 from lerobot_plugins.errors import ZooError
 
 
@@ -55,6 +62,29 @@ def test_what_cannot_be_read_says_why(feature: dict[str, Any], problem: str) -> 
     assert problem in field.problem
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"featuresDict": 3},
+        {"featuresDict": {"features": {"steps": {"sequence": {}}}}},
+        features(x={"tensor": {"shape": {"dimensions": ["many"]}, "dtype": "float32"}}),
+        features(x=3),
+    ],
+)
+def test_malformed_descriptions_are_refused(description: dict[str, Any]) -> None:
+    with pytest.raises(ZooError, match=r"features\.json is not understood"):
+        read_fields(description)
+
+
+def test_a_field_of_another_kind_in_an_episode_is_named() -> None:
+    columns = {"steps/x": np.zeros(2, np.float32), "steps/n": [memoryview(b"a"), memoryview(b"b")]}
+    for read, kind in ((read_texts, "text"), (read_images, "image")):
+        with pytest.raises(ZooError, match=f"holds no {kind}"):
+            read(Field("steps/x", kind), columns, 2)
+    with pytest.raises(ZooError, match="holds no numbers"):
+        read_numbers(Field("steps/n", "number", (), "float32"), columns, 2)
+
+
 def test_other_descriptions_are_refused() -> None:
     with pytest.raises(ZooError, match="present form"):
         read_fields({"type": "tensorflow_datasets.core.features.FeaturesDict", "content": {}})
@@ -93,10 +123,10 @@ def test_values_have_their_shape_and_type() -> None:
     [
         ({"steps/action": np.zeros(4, np.float32)}, "action", r"other dimensions[^$]*2 a step"),
         ({}, "action", "is missing in this episode"),
-        ({"steps/action": np.zeros(6, np.int64)}, "action", "holds int64"),
-        ({"steps/action": [b""] * 6}, "action", "holds bytes"),
+        ({"steps/action": np.zeros(6, np.int64)}, "action", r"another kind[^$]*int64"),
+        ({"steps/action": [b""] * 6}, "action", "holds no numbers"),
         ({"steps/small": np.array([1, 256])}, "small", "beyond its type"),
-        ({"steps/text": [b"\xff", b""]}, "text", "not UTF-8"),
+        ({"steps/text": [b"\xff", b""]}, "text", r"is no text[^$]*UTF-8"),
     ],
 )
 def test_entries_that_do_not_fit_are_named(columns: dict[str, Any], name: str, message: str) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lerobot_dataset_rlds import PRESETS
-from lerobot_dataset_rlds.mapping import CameraMapping, ColumnMapping, Part, load_mapping
+from lerobot_dataset_rlds.mapping import RESERVED, CameraMapping, ColumnMapping, Part, load_mapping
 from lerobot_plugins.errors import ZooError
 
 WHOLE = """
@@ -67,6 +67,10 @@ def test_presets_are_mapping_files(preset: Path) -> None:
         ("{text: pick up the cup}", "{}", "missing: text"),
         ("images:", "images: 3\nx:", "unknown: x"),
         ("columns:", "columns: [", "not valid YAML"),
+        ("observation.state:", "timestamp:", "LeRobot adds a column"),
+        ("observation.images.wrist", "task_index", "LeRobot adds a column"),
+        ("observation.images.wrist", "action", "other keys than under columns"),
+        ("names: [a, b,", "names: [a, a,", "a different name for each dimension"),
         ("fps: 10", "!!python/object/apply:os.system ['true']", "not valid YAML"),
     ],
 )
@@ -75,6 +79,12 @@ def test_what_is_not_understood_is_named(tmp_path: Path, before: str, after: str
     with pytest.raises(ZooError, match=message) as error:
         load_mapping(write(tmp_path, WHOLE.replace(before, after, 1)))
     assert "mine.yaml" in str(error.value)
+
+
+def test_the_keys_that_lerobot_adds_are_reserved() -> None:
+    from lerobot.utils.constants import DEFAULT_FEATURES
+
+    assert set(RESERVED) == {*DEFAULT_FEATURES, "task"}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

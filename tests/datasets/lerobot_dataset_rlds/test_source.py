@@ -77,6 +77,8 @@ def test_parts_are_sliced_and_joined(tmp_path: Path) -> None:
         (mapped({}, images={"x": CameraMapping("action")}), "as a field of the kind image"),
         (mapped({}, task_path="action"), "as a field of the kind text"),
         (mapped({"x": ColumnMapping((Part("action", 7, 9),))}), "slices 'action'"),
+        (mapped({"x": ColumnMapping((Part("action", 5, 9),))}), "slices 'action'"),
+        (mapped({"x": ColumnMapping((Part("action", -8, 3),))}), "slices 'action'"),
         (
             mapped({"x": ColumnMapping((Part("reward"),), ("a", "b"))}),
             r"names other dimensions for 'x'[^$]*2 names",
@@ -111,8 +113,21 @@ def test_a_truncated_shard_is_refused_or_its_lost_episodes_are_named(tmp_path: P
     assert len(source.read(2).tasks) == 3
 
 
-def test_the_size_of_pictures_may_be_left_open(tmp_path: Path) -> None:
-    version = write_rlds(tmp_path, "sample", episodes())
+@pytest.mark.parametrize("left", [0, 1], ids=["an empty shard", "a shard that ends early"])
+def test_a_short_shard_is_refused_or_its_lost_episodes_are_named(tmp_path: Path, left: int) -> None:
+    shard = libero_source(tmp_path).shards[0]
+    shard.path.write_bytes(shard.path.read_bytes()[: shard.records[left].offset])
+    with pytest.raises(ZooError, match="another number of episodes"):
+        RldsSource.open(tmp_path, LIBERO)
+    source = RldsSource.open(tmp_path, LIBERO, tolerate_damage=True)
+    for index in range(left, 2):
+        with pytest.raises(ZooError, match=rf"another number of episodes[^$]*got: +{left}[^$]*expected: +2"):
+            source.read(index)
+    assert len(source.read(2).tasks) == 3
+
+
+def without_sizes(version: Path) -> None:
+    """Leave the size of pictures open in features.json."""
     path = version / "features.json"
     text = json.loads(path.read_text())
     step = text["featuresDict"]["features"]["steps"]["sequence"]["feature"]["featuresDict"]["features"]
@@ -120,7 +135,24 @@ def test_the_size_of_pictures_may_be_left_open(tmp_path: Path) -> None:
         shape = step["observation"]["featuresDict"]["features"][camera]["image"]["shape"]
         shape["dimensions"] = ["-1", "-1", "3"]
     path.write_text(json.dumps(text))
+
+
+def test_the_size_of_pictures_may_be_left_open(tmp_path: Path) -> None:
+    without_sizes(write_rlds(tmp_path, "sample", episodes()))
     assert RldsSource.open(tmp_path, LIBERO).features["observation.images.image"]["shape"] == (64, 64, 3)
+
+
+def test_the_size_comes_from_the_first_picture_that_can_be_read(tmp_path: Path) -> None:
+    version = write_rlds(tmp_path, "sample", episodes(), shards=3)
+    shards = sorted(version.glob("*tfrecord*"))
+    damage(shards[0], 200, b"damage")
+    without_sizes(version)
+    assert RldsSource.open(tmp_path, LIBERO).features["observation.images.image"]["shape"] == (64, 64, 3)
+    damage(shards[1], 200, b"damage")
+    with pytest.raises(
+        ZooError, match=r"episode 0 \(sample-train.tfrecord-00000-of-00003, record 0, byte 0\)"
+    ):
+        RldsSource.open(tmp_path, LIBERO)
 
 
 def test_an_episode_of_other_dimensions_is_named(tmp_path: Path) -> None:
