@@ -43,8 +43,8 @@ class Context:
     """What the expert attends to, prepared once per observation.
 
     Attributes:
-        keys_values: Per layer (B, K, S, E) in training; (B, K, T, E) buffers in sampling, whose last H
-            places the expert overwrites in every step.
+        keys_values: Per layer (B, K, S, E), or (B, K, T, E) buffers whose last H places the expert
+            overwrites in every step.
         visible_B11T: True where a key is real.
         cos_BHE, sin_BHE: Rotary angles of the action tokens.
     """
@@ -226,7 +226,11 @@ class ActionExpert(nn.Module):
 
 
 def expert_context(
-    encoder: PrefixEncoder, prefix: Prefix, horizon: int, gradient_scale: float = 1.0
+    encoder: PrefixEncoder,
+    prefix: Prefix,
+    horizon: int,
+    gradient_scale: float = 1.0,
+    in_place: bool = False,
 ) -> Context:
     """Everything about the prefix that no denoising step changes.
 
@@ -236,22 +240,21 @@ def expert_context(
         horizon: H, number of action tokens.
         gradient_scale: Factor on the gradient that flows into the prefix through its keys and values: 1 is
             the identity, 0 detaches (knowledge insulation, arXiv 2505.23705).
-
-    Without gradients the keys and values get buffers with room for the action tokens, written in place in
-    every step, so that the prefix is copied once instead of once per step.
+        in_place: Give keys and values buffers with room for the action tokens, which every step overwrites:
+            the prefix is copied once instead of once per step. Not for gradients.
     """
     real_B1 = prefix.mask_BS.sum(dim=1, keepdim=True)
     position_BH = real_B1 + torch.arange(horizon, device=real_B1.device)
     reference = prefix.keys_values[0][0]
     cos, sin = encoder.language_model.rotary_emb(reference.float(), position_BH)
     visible = F.pad(prefix.mask_BS, (0, horizon), value=True)[:, None, None, :]
-    if torch.is_grad_enabled():
+    if in_place:
         keys_values = [
-            (scale_gradient(k, gradient_scale), scale_gradient(v, gradient_scale))
-            for k, v in prefix.keys_values
+            (F.pad(k, (0, 0, 0, horizon)), F.pad(v, (0, 0, 0, horizon))) for k, v in prefix.keys_values
         ]
     else:
         keys_values = [
-            (F.pad(k, (0, 0, 0, horizon)), F.pad(v, (0, 0, 0, horizon))) for k, v in prefix.keys_values
+            (scale_gradient(k, gradient_scale), scale_gradient(v, gradient_scale))
+            for k, v in prefix.keys_values
         ]
     return Context(keys_values, visible, cos, sin)

@@ -25,10 +25,11 @@ def fused_linear(x: Tensor, projections: Sequence[nn.Module]) -> Sequence[Tensor
 
     One product when nothing is trained through it, all are plain linear layers without bias, and their
     weights are stored in the dtype that computes (autocast would convert the whole matrix in every call, but
-    keeps what it made of a parameter). Otherwise one by one.
+    keeps what it made of a parameter). Otherwise one by one; so also while torch.compile traces.
     """
     plain = all(type(p) is nn.Linear and p.bias is None for p in projections)
-    if torch.is_grad_enabled() or not plain or projections[0].weight.dtype != compute_dtype(x):
+    as_stored = projections[0].weight.dtype == compute_dtype(x)
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or not (plain and as_stored):
         return [projection(x) for projection in projections]
     return F.linear(x, _matrix(projections)).split([p.out_features for p in projections], dim=-1)
 

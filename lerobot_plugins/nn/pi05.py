@@ -47,6 +47,7 @@ class PI05Network(nn.Module):
         self.action_out_proj = float32_island(nn.Linear(width, max_action_dim))
         self.time_mlp_in = float32_island(nn.Linear(width, width))
         self.time_mlp_out = float32_island(nn.Linear(width, width))
+        self._compiled: Callable[..., Tensor] | None = None
 
     @property
     def encoder(self) -> PrefixEncoder:
@@ -58,9 +59,15 @@ class PI05Network(nn.Module):
         """The action expert."""
         return self.paligemma_with_expert["gemma_expert"]["model"]
 
-    def context(self, prefix: Prefix, horizon: int, gradient_scale: float = 1.0) -> Context:
+    def context(
+        self, prefix: Prefix, horizon: int, gradient_scale: float = 1.0, in_place: bool = False
+    ) -> Context:
         """What the expert attends to; see `expert_context`."""
-        return expert_context(self.encoder, prefix, horizon, gradient_scale)
+        return expert_context(self.encoder, prefix, horizon, gradient_scale, in_place)
+
+    def compile_step(self, mode: str) -> None:
+        """Compile the denoising step of `sample` with `torch.compile`; the first chunk then takes minutes."""
+        self._compiled = torch.compile(self.velocity, mode=mode, fullgraph=True)
 
     def modulations(self, time_N: Tensor) -> list[Tensor]:
         """What the flow times make of the expert's norms; float32, (N, 3W) each."""
@@ -86,11 +93,15 @@ class PI05Network(nn.Module):
 
         What depends on the prefix or on the time alone is computed before the first step.
         """
-        context = self.context(prefix, noise_BHA.shape[1])
+        # A compiled step must not write into its inputs, or it cannot be captured as a CUDA graph.
+        context = self.context(prefix, noise_BHA.shape[1], in_place=self._compiled is None)
+        step_velocity = self._compiled or self.velocity
         table = self.modulations(torch.tensor(euler_times(num_steps), device=noise_BHA.device))
         steps = [[norm_N3W[step : step + 1] for norm_N3W in table] for step in range(num_steps)]
 
+        # Real-time chunking guides with gradients on, but never through the network.
+        @torch.no_grad()
         def velocity(x_BHA: Tensor, modulations: Any) -> Tensor:
-            return self.velocity(x_BHA, modulations, context)
+            return step_velocity(x_BHA, modulations, context)
 
         return euler_integrate(velocity, noise_BHA.float(), num_steps, guide, conditions=steps)

@@ -67,6 +67,8 @@ class PI05CometConfig(ZooPolicyConfig):
         ensemble_decay: Chunk i from the oldest weighs exp(ensemble_decay * i).
         newest_chunk_dims: Action dims taken from the newest chunk instead of averaged; None takes those whose
             name says gripper (R1 Pro's for 23 nameless dims).
+        compile_model: Compile the denoising step with torch.compile; for many chunks of one shape.
+        compile_mode: Mode of torch.compile; `reduce-overhead` captures CUDA graphs.
         scheduler_decay_steps: Step at which `scheduler_decay_lr` is reached; 0 is the run's length.
     """
 
@@ -91,6 +93,9 @@ class PI05CometConfig(ZooPolicyConfig):
     ensemble_size: int | None = None
     ensemble_decay: float = 0.005
     newest_chunk_dims: list[int] | None = None
+
+    compile_model: bool = False
+    compile_mode: str = "default"
 
     optimizer_lr: float = 2.5e-5
     optimizer_betas: tuple[float, float] = (0.9, 0.95)

@@ -79,6 +79,8 @@ class PI05CometPolicy(ZooPolicy):
             logger.warning("pi05_comet (%s) starts from random weights", config.paligemma_variant)
         self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
+        if config.compile_model:
+            self.model.compile_step(config.compile_mode)
         self.pictures = CameraPictures(
             config.camera_order,
             self.model.encoder.image_size,

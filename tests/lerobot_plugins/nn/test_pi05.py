@@ -140,6 +140,18 @@ def test_tabulated_times_buffers_and_fused_projections_change_nothing(networks, 
     assert (quick - plain).norm() / plain.norm() < 2e-6
 
 
+@pytest.mark.slow
+def test_a_compiled_step_changes_nothing(networks, given):
+    """One graph without breaks; compilation takes about half a minute."""
+    _, ours = networks
+    _, compiled = stock_and_ours()
+    compiled.compile_step("default")
+    with torch.no_grad():
+        plain = ours.sample(prefix_of(ours, given), given["noise"], 10)
+        quick = compiled.sample(prefix_of(compiled, given), given["noise"], 10)
+    assert (quick - plain).norm() / plain.norm() < 2e-6
+
+
 def test_training_goes_on_after_sampling(given):
     """Fused projections share memory with the weights; both must follow the optimizer."""
     _, ours = stock_and_ours()
