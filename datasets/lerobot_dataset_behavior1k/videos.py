@@ -22,6 +22,7 @@ from lerobot_plugins.errors import ZooError
 _COLOUR_CODECS = ("hevc", "h264", "av1")
 _COLOUR_FORMATS = ("yuv420p", "yuvj420p")
 _DEPTH_CODECS = ("hevc", "ffv1")
+_ENCODE = "encode it again as one of these"
 _FETCH = "fetch it again, or leave the episode out with --on-error skip"
 
 
@@ -70,6 +71,7 @@ def _frames(
                     "the video has another codec",
                     got=stream.codec_context.name,
                     expected=f"one of {', '.join(codecs)}",
+                    do=_ENCODE,
                 )
             check_format(stream.codec_context.pix_fmt)
             # Episodes are decoded side by side.
@@ -91,6 +93,7 @@ def _check_colour_format(pixel_format: str | None) -> None:
             "the video has another pixel format",
             got=pixel_format,
             expected=f"one of {', '.join(_COLOUR_FORMATS)}",
+            do=_ENCODE,
         )
 
 

@@ -41,6 +41,15 @@ def read_assets(assets: Path, widths: dict[str, int], asset_id: str | None = Non
         )
     path = assets / chosen / FILE
     stats = read_norm_stats(path)
+    absent = widths.keys() - stats.keys()
+    if absent:
+        raise ZooError(
+            f"{path} has no statistics of {first_names(absent)}",
+            got=first_names(stats),
+            expected=first_names(widths),
+            do="for a checkpoint that sees no state pass --policy.discrete_state_input=false, else take "
+            "those of your dataset with --stats=dataset",
+        )
     return chosen, {key: fit_width(stats[key], key, width, path) for key, width in widths.items()}
 
 

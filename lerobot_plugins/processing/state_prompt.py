@@ -60,8 +60,17 @@ class StatePromptTokenizerStep(TokenizerStep):
         super().__post_init__()
         self._checked = False
         run = runtime.training_run()
-        if run is not None:
-            self.discrete_state = run.config.discrete_state_input
+        if run is None:
+            return
+        if run.config.discrete_state_input and not self.discrete_state:
+            raise ZooError(
+                "the checkpoint's prompts hold no state, so its pipeline does not normalise any",
+                got="--policy.discrete_state_input=true",
+                expected="false, as in the checkpoint",
+                do="leave the option out, or start a fresh policy from its weights: "
+                f"--policy.type={run.config.type} --policy.init_from=CHECKPOINT",
+            )
+        self.discrete_state = run.config.discrete_state_input
 
     def text(self, task: str, integers: list[int] | None) -> str:
         """One prompt; None is a prompt without state."""

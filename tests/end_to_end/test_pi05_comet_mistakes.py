@@ -140,6 +140,21 @@ def test_a_save_that_was_never_committed(tmp_path, capsys):
     has(capsys.readouterr().out, "never committed")
 
 
+def test_statistics_without_a_state(tmp_path, capsys):
+    """What a policy that sees no state leaves behind, imported as one that does."""
+    checkpoint = write_jax_checkpoint(tmp_path / "1000")
+    path = next(checkpoint.glob("assets/**/norm_stats.json"))
+    stats = json.loads(path.read_text())
+    del stats["norm_stats"]["state"]
+    path.write_text(json.dumps(stats))
+    output = f"--output={tmp_path / 'policy'}"
+    message = failed(
+        capsys, "checkpoint", "import-openpi", checkpoint, output, "--robot=r1_pro", *NETWORK, *CPU
+    )
+    has(message, path, "observation.state", "--policy.discrete_state_input=false", "--stats=dataset")
+    assert not list(tmp_path.glob("policy*"))
+
+
 def test_a_pi0_tree_is_no_pi05(tmp_path, capsys):
     tree = {name: value for name, value in random_tree().items() if "time_mlp" not in name}
     checkpoint = write_jax_checkpoint(tmp_path / "1000", tree)
@@ -209,7 +224,14 @@ def test_a_video_of_another_codec(demos, tmp_path, capsys):
     message = failed(
         capsys, "convert", "behavior1k", demos, "--repo-id=local/x", f"--root={tmp_path / 'out'}"
     )
-    has(message, "task-0000/episode_00000010", "observation.images.rgb.head", "mpeg4", "hevc")
+    has(
+        message,
+        "task-0000/episode_00000010",
+        "observation.images.rgb.head",
+        "mpeg4",
+        "hevc",
+        "encode it again",
+    )
     assert not (tmp_path / "out").exists()
 
 

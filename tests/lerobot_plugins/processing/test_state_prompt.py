@@ -227,6 +227,12 @@ def test_a_fine_tuning_run_asks_for_its_own_lengths_and_format():
     assert text_of(tokens[0]) == "b\n"
 
 
+def test_a_state_that_no_step_normalises_is_refused():
+    start_run("b")
+    with pytest.raises(ZooError, match=r"hold no state(.|\n)*--policy.init_from=CHECKPOINT"):
+        StatePromptTokenizerStep(discrete_state=False)
+
+
 # In a checkpoint.
 
 
