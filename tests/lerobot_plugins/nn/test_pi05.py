@@ -9,6 +9,7 @@ from torch import Tensor
 from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair
 from lerobot_plugins.nn.pi05 import PI05Network
 from lerobot_plugins.nn.precision import store_for_inference
+from lerobot_plugins.nn.prefix_encoder import positions_from_mask
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -86,6 +87,27 @@ def test_prefix_keys_and_values(networks, given, pruned):
                 torch.testing.assert_close(
                     mine[row][:, prefix.mask_BS[row]], theirs[row][:, pad[row]], **TOLERANCE
                 )
+
+
+def test_who_sees_whom():
+    """O7 of the pi0.5 study: token i sees j iff both are real and cumsum(block)[j] <= cumsum(block)[i].
+
+    The suffix opens a block, so real prefix tokens see the prefix and suffix tokens see everything real: what
+    a prefix on its own and a suffix attending to it compute.
+    """
+    block = torch.tensor([0, 0, 1, 1, 1, 0])
+    real = torch.tensor([1, 1, 1, 0, 1, 1]).bool()
+    rank = block.cumsum(0)
+    sees = (rank[None] <= rank[:, None]) & real[None] & real[:, None]
+    rows = ["".join(map(str, row)) for row in sees.int().tolist()]
+    assert rows == ["110000", "110000", "111000", "000000", "111011", "111011"]
+    assert positions_from_mask(real[None])[0, real].tolist() == [0, 1, 2, 3, 4]
+
+    block, real = torch.tensor([0, 0, 0, 1, 0, 0]), torch.tensor([1, 1, 0, 1, 1, 1]).bool()
+    rank = block.cumsum(0)
+    sees = (rank[None] <= rank[:, None]) & real[None] & real[:, None]
+    assert torch.equal(sees[:2], torch.tensor([1, 1, 0, 0, 0, 0]).bool().expand(2, 6))
+    assert torch.equal(sees[3:], real.expand(3, 6))
 
 
 @pytest.mark.parametrize("pruned", [False, True])
