@@ -46,7 +46,7 @@ def read_columns(path: Path, length: int, fps: int, proprioception: bool) -> dic
             "the table has another number of frames than meta/episodes.jsonl says",
             got=len(table),
             expected=length,
-            do="fetch both again, or leave the episode out with --on-error skip",
+            do="fetch both again",
         )
     _check_times(table[TIME], fps)
     recorded_TP = _vectors(table, STATE)

@@ -23,7 +23,7 @@ _COLOUR_CODECS = ("hevc", "h264", "av1")
 _COLOUR_FORMATS = ("yuv420p", "yuvj420p")
 _DEPTH_CODECS = ("hevc", "ffv1")
 _ENCODE = "encode it again as one of these"
-_FETCH = "fetch it again, or leave the episode out with --on-error skip"
+_FETCH = "fetch it again"
 
 
 def decode_colour(path: Path, size: tuple[int, int] | None) -> Iterator[np.ndarray]:

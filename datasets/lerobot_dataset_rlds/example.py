@@ -223,4 +223,4 @@ def _varint(value: int) -> bytes:
 
 
 def _malformed(why: str) -> ZooError:
-    return ZooError(f"not a valid tf.train.Example: {why}")
+    return ZooError("a record is not a valid tf.train.Example", got=why, expected="what TFDS writes")

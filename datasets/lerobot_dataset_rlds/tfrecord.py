@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Self
 import google_crc32c
 import numpy as np
 
+from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised
 from lerobot_plugins.errors import ZooError
 
 _HEADER = struct.Struct("<QI")
@@ -60,7 +61,7 @@ class TFRecordShard:
             self.records.extend(self._walk_headers())
         except ZooError as error:
             if not tolerate_damage:
-                raise
+                raise advised(error, SKIP_ADVICE) from error
             self.damage = error
 
     def __len__(self) -> int:
@@ -70,12 +71,16 @@ class TFRecordShard:
         return (self.read(index) for index in range(len(self)))
 
     def read(self, index: int) -> memoryview:
-        """The data of one record, its checksum verified; the view stays valid as long as it is held."""
+        """The data of one record, its checksum verified; the view stays valid as long as it is held.
+
+        Raises:
+            ZooError: It is damaged; where it lies is for the caller to say, who knows the episode as well.
+        """
         record = self.records[index]
         start = record.offset + _HEADER.size
         data = self._bytes[start : start + record.length]
         (stored,) = _FOOTER.unpack_from(self._bytes, start + record.length)
-        _check(stored, data, f"{self._where(record.index, record.offset)}: its data is damaged")
+        _check(stored, data, "the record's data is damaged")
         return data.data
 
     def checksums_sha256(self) -> str:
@@ -171,7 +176,7 @@ def _check(stored: int, data: np.ndarray, what: str) -> None:
             what,
             got=f"CRC-32C {computed:#010x}",
             expected=f"{stored:#010x}, as stored",
-            do="download or generate this shard again, or convert without it by --on-error skip",
+            do="download or generate this shard again",
         )
 
 
@@ -180,5 +185,5 @@ def _truncated(where: str, got: int, expected: int) -> ZooError:
         f"{where}: the shard is truncated",
         got=f"{got} bytes until the end of the file",
         expected=f"{expected} bytes",
-        do="download or generate this shard again, or convert without it by --on-error skip",
+        do="download or generate this shard again",
     )

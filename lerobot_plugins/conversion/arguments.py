@@ -48,25 +48,25 @@ def run_conversion(source: EpisodeSource, arguments: argparse.Namespace) -> int:
         raise ZooError("--repo-id names no dataset", got=arguments.repo_id, expected="user/name")
     if arguments.workers < 1:
         raise ZooError("--workers must be at least 1", got=arguments.workers)
+    root = arguments.root or _default_root(arguments.repo_id)
     if arguments.dry_run:
         from lerobot_plugins.conversion.preview import preview
+        from lerobot_plugins.conversion.staging import require_new
 
+        require_new(root)
         report = preview(source, images=arguments.images, on_error=arguments.on_error)
-        logger.info("%s", report.text)
+        print(report.text)
         return int(bool(report.skipped))
 
     from lerobot_plugins.conversion.writer import write_dataset
 
-    root = arguments.root or _default_root(arguments.repo_id)
     made = write_dataset(
         source, root, images=arguments.images, workers=arguments.workers, on_error=arguments.on_error
     )
-    logger.info("%s: %d episodes, %d frames", made.root, made.episodes, made.frames)
+    print(f"{made.root}: {made.episodes} episodes, {made.frames} frames")
     for error in made.skipped.values():
         logger.warning("skipped %s", error)
-    logger.info(
-        "train: lerobot-train --dataset.repo_id=%s --dataset.root=%s ...", arguments.repo_id, made.root
-    )
+    print(f"train: lerobot-train --dataset.repo_id={arguments.repo_id} --dataset.root={made.root} ...")
     return int(bool(made.skipped))
 
 

@@ -21,7 +21,6 @@ from lerobot_plugins.errors import ZooError
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _COLOUR_SPACES = ("YCbCr", "RGB")
-_DAMAGED = "the {} picture is damaged: {}"
 
 
 def decode(encoded: bytes | memoryview, shape: tuple[int, ...]) -> np.ndarray:
@@ -43,7 +42,7 @@ def decode(encoded: bytes | memoryview, shape: tuple[int, ...]) -> np.ndarray:
     try:
         return simplejpeg.decode_jpeg(encoded)
     except ValueError as error:
-        raise ZooError(_DAMAGED.format("JPEG", error)) from error
+        raise _damaged("JPEG", error) from error
 
 
 def verify(encoded: bytes | memoryview, shape: tuple[int, ...]) -> None:
@@ -55,7 +54,7 @@ def verify(encoded: bytes | memoryview, shape: tuple[int, ...]) -> None:
     try:
         simplejpeg.decode_jpeg(encoded, min_height=1, min_width=1)
     except ValueError as error:
-        raise ZooError(_DAMAGED.format("JPEG", error)) from error
+        raise _damaged("JPEG", error) from error
 
 
 def size(encoded: bytes | memoryview) -> tuple[int, int]:
@@ -89,7 +88,7 @@ def _jpeg_header(encoded: bytes | memoryview) -> tuple[int, int, str]:
     try:
         height, width, colour_space, _ = simplejpeg.decode_jpeg_header(encoded)
     except ValueError as error:
-        raise ZooError(_DAMAGED.format("JPEG", error)) from error
+        raise _damaged("JPEG", error) from error
     return height, width, colour_space
 
 
@@ -104,7 +103,11 @@ def _decode_png(encoded: bytes | memoryview, shape: tuple[int, ...]) -> np.ndarr
                 raise ZooError("a picture is not RGB", got=f"a PNG of mode {image.mode}", expected="mode RGB")
             return np.array(image)
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        raise ZooError(_DAMAGED.format("PNG", error)) from error
+        raise _damaged("PNG", error) from error
+
+
+def _damaged(kind: str, error: Exception) -> ZooError:
+    return ZooError(f"the {kind} picture is damaged", got=error, expected="a whole picture")
 
 
 def _check_shape(got: tuple[int, ...], expected: tuple[int, ...]) -> None:

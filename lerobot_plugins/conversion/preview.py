@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.episode import ImageStorage, check
-from lerobot_plugins.conversion.locating import located
+from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised, located
 from lerobot_plugins.conversion.source import Episode, EpisodeSource, is_camera, is_depth
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.images import sampled
@@ -39,7 +39,7 @@ class Preview:
 
 
 def preview(source: EpisodeSource, *, images: ImageStorage, on_error: str) -> Preview:
-    """Read all episodes, decoding every eighth picture, and describe the dataset they would make.
+    """Read all episodes, check all pictures, and describe the dataset they would make.
 
     Raises:
         ZooError: An episode is damaged and `on_error` is `stop`, or no episode is good.
@@ -52,7 +52,7 @@ def preview(source: EpisodeSource, *, images: ImageStorage, on_error: str) -> Pr
                 survey.add(source.read(index))
         except ZooError as error:
             if on_error == "stop":
-                raise
+                raise advised(error, SKIP_ADVICE) from error
             skipped[index] = error
     if not survey.lengths:
         raise ZooError("every episode is damaged; the first:\n" + str(skipped[0]))
@@ -77,6 +77,8 @@ class _Survey:
     def add(self, episode: Episode) -> None:
         """Look at one episode; a damaged one leaves no trace."""
         check(episode, self.source.features)
+        for key, camera in episode.images.items():
+            pictures.verify(key, camera, self.source.features[key])
         histograms = {key: self._histogram(key, episode) for key in episode.images}
         if self.images == "video" and not self.lengths:
             self.video_bytes_per_frame = sum(self._encoded_size(key, episode) for key in episode.images)

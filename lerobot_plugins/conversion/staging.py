@@ -9,6 +9,7 @@ dataset             the dataset being assembled, which becomes <root> by one ren
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,31 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_plugins.errors import ZooError, first_names
+
+
+def require_new(root: Path) -> None:
+    """Refuse a root that exists, or that can never be made, before any work is done.
+
+    Raises:
+        ZooError: It is there, be it a link that leads nowhere, or lies below something that is no folder.
+    """
+    if os.path.lexists(root):
+        kind = "a link" if root.is_symlink() else "a folder" if root.is_dir() else "a file"
+        content = f" with {first_names(path.name for path in root.iterdir())}" if root.is_dir() else ""
+        raise ZooError(
+            f"{root} exists already",
+            got=f"{kind}{content}",
+            expected="a folder that does not exist yet",
+            do="choose another --root, or delete it first",
+        )
+    above = next(path for path in root.absolute().parents if os.path.lexists(path))
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ZooError(
+            f"{root} cannot be made",
+            got=f"{above} is " + ("no folder" if not above.is_dir() else "not writable"),
+            expected="a folder that can be written to",
+            do="choose another --root",
+        )
 
 
 @dataclass(frozen=True)
@@ -38,6 +64,11 @@ class Staging:
     def episode(self, index: int) -> Path:
         """The folder of a finished episode."""
         return self.folder / "episodes" / f"{index:06d}"
+
+    def progress(self, total: int) -> str:
+        """How far a conversion of `total` episodes has come."""
+        finished = sum(self.is_finished(index) for index in range(total))
+        return f"{finished} of {total} episodes are finished and kept in {self.folder}"
 
     def is_finished(self, index: int) -> bool:
         """Whether an episode needs no more work."""
@@ -78,20 +109,21 @@ class Staging:
             try:
                 yield
             finally:
-                if self.folder.exists() and self._is_empty():
+                if self.folder.exists() and self.is_empty():
                     self.remove()
 
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder)
 
-    def _is_empty(self) -> bool:
+    def is_empty(self) -> bool:
+        """Whether no episode is finished."""
         return not any((self.folder / "episodes").iterdir())
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         path = self.folder / "settings.json"
         staged = json.loads(path.read_text()) if path.exists() else None
-        if staged is None or self._is_empty():
+        if staged is None or self.is_empty():
             temporary = path.with_name("settings.json.new")
             temporary.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
             temporary.replace(path)

@@ -8,6 +8,7 @@ its name by one rename.
 
 import errno
 import json
+import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -20,13 +21,15 @@ from tqdm import tqdm
 
 from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.layout import FileLimits
+from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH, conversion_settings, with_skipped
 from lerobot_plugins.conversion.source import EpisodeSource
-from lerobot_plugins.conversion.staging import Staging
+from lerobot_plugins.conversion.staging import Staging, require_new
 from lerobot_plugins.conversion.workers import stage_episodes
 from lerobot_plugins.errors import ZooError
 
 OnError = Literal["stop", "skip"]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,9 @@ def write_dataset(
     staging = Staging.of(root)
     settings = conversion_settings(source, images, limits)
     if not len(source):
-        raise ZooError("the source has no episodes")
-    if root.exists():
-        _refuse(root, staging, settings)
-    root.parent.mkdir(parents=True, exist_ok=True)
+        raise ZooError("the source has no episodes", got=0, expected="at least one")
+    _tidy_up(root, staging, settings)
+    require_new(root)
     with _continuable(staging, len(source)), staging.opened(settings):
         skipped = _stage(source, staging, images, workers, on_error)
         kept = [index for index in range(len(source)) if index not in skipped]
@@ -92,14 +94,13 @@ def write_dataset(
     return Conversion(root, len(kept), frames, skipped)
 
 
-def _refuse(root: Path, staging: Staging, settings: Mapping[str, Any]) -> None:
-    """Refuse an existing root; if it is this conversion's, killed while it tidied up, tidy up first."""
+def _tidy_up(root: Path, staging: Staging, settings: Mapping[str, Any]) -> None:
+    """Remove the staged episodes of this conversion if it was killed between its last two steps."""
     provenance = root / PROVENANCE_PATH
     if staging.folder.exists() and provenance.exists():
         made = json.loads(provenance.read_text(encoding="utf-8"))
         if all(made.get(key) == value for key, value in settings.items()):
             staging.remove()
-    raise ZooError(f"{root} exists already", do="choose another --root, or delete it first")
 
 
 def _stage(
@@ -116,14 +117,25 @@ def _stage(
     ):
         for index, outcome in outcomes:
             if isinstance(outcome, ZooError):
-                if on_error == "stop":
-                    raise outcome
                 skipped[index] = outcome
+                if on_error == "stop":
+                    break
             else:
                 frames += outcome
             bar.set_postfix_str(f"{frames / (time.monotonic() - started):.0f} frames/s", refresh=False)
             bar.update()
+    if skipped and on_error == "stop":
+        # Only now have running workers finished their episodes.
+        raise _stopped(next(iter(skipped.values())), staging, len(source))
     return skipped
+
+
+def _stopped(error: ZooError, staging: Staging, total: int) -> ZooError:
+    """The error that stops the work, with how far it came and how to go on."""
+    if staging.is_empty():
+        return advised(error, SKIP_ADVICE)
+    continuing = "repair the source or add --on-error skip, and run the same command again"
+    return advised(error, f"{staging.progress(total)}: {continuing}")
 
 
 def _assemble(
@@ -141,22 +153,28 @@ def _assemble(
     assembly = Assembly(source, folders, images, limits, staging.dataset)
     with tqdm(total=len(folders), desc="assembling", unit="episode") as bar:
         assembly.write(provenance, bar.update)
+    untold = sum(not all(task.strip() for task in row["tasks"]) for row in assembly.rows)
+    if untold:
+        logger.warning("%d of %d episodes have frames whose task is an empty text", untold, len(folders))
     return sum(assembly.lengths)
 
 
 @contextmanager
 def _continuable(staging: Staging, total: int) -> Iterator[None]:
-    """Turn a full disk and Ctrl-C into one line that says how far the work is and how to go on."""
+    """Turn Ctrl-C, a full disk and other trouble with files into how far the work is and how to go on."""
     try:
         yield
     except (OSError, KeyboardInterrupt) as error:
-        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
-            raise
         shutil.rmtree(staging.dataset, ignore_errors=True)
-        finished = sum(staging.is_finished(index) for index in range(total))
-        progress = f"{finished} of {total} episodes are finished and kept in {staging.folder}"
+        progress = staging.progress(total)
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"interrupted: {progress}; the same command continues") from error
+        if error.errno == errno.ENOSPC:
+            raise ZooError(
+                f"the disk is full: {progress}", do="free some space; the same command continues"
+            ) from error
         raise ZooError(
-            f"the disk is full: {progress}", do="free some space; the same command continues"
+            f"a file cannot be read or written: {progress}",
+            got=error,
+            do="mend that, or choose another --root; the same command continues",
         ) from error

@@ -18,11 +18,12 @@ def convert(source: Path, root: Path, *arguments: str) -> int:
     return main(["convert", "rlds", str(source), *options])
 
 
-def test_a_data_set_is_converted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_data_set_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     libero_source(tmp_path / "rlds")
-    with caplog.at_level("INFO"):
-        assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero") == 0
-    assert "3 episodes, 17 frames" in caplog.text
+    assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero") == 0
+    shown = capsys.readouterr().out
+    assert "3 episodes, 17 frames" in shown
+    assert "train: lerobot-train" in shown
     dataset = LeRobotDataset("local/x", root=tmp_path / "out", video_backend="pyav")
     assert (dataset.num_episodes, dataset.meta.robot_type) == (3, "franka")
     assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero") == 2
@@ -36,13 +37,34 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out/meta/info.json").read_text())["fps"] == 10
 
 
-def test_a_dry_run_writes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     libero_source(tmp_path / "rlds")
     before = tree(tmp_path)
-    with caplog.at_level("INFO"):
-        assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero", "--dry-run") == 0
-    assert "frames      17" in caplog.text
+    assert convert(tmp_path / "rlds", tmp_path / "out", "--preset", "libero", "--dry-run") == 0
+    assert "frames      17" in capsys.readouterr().out
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["convert", "dry run"])
+@pytest.mark.parametrize("kind", ["folder", "link to nowhere", "below a file"])
+def test_a_root_that_cannot_be_made_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture, kind: str, dry: tuple[str, ...]
+) -> None:
+    libero_source(tmp_path / "rlds")
+    root = tmp_path / "out"
+    if kind == "folder":
+        (root / "mine").mkdir(parents=True)
+    elif kind == "link to nowhere":
+        root.symlink_to(tmp_path / "nowhere")
+    else:
+        root.touch()
+        root = root / "below"
+    before = sorted(tmp_path.iterdir())
+    assert convert(tmp_path / "rlds", root, "--preset", "libero", *dry) == 2
+    shown = capsys.readouterr().err
+    assert all(label in shown for label in ("got:", "expected:", "do:", str(root)))
+    assert "converting" not in shown
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_skipped_episodes_are_listed_and_counted_as_findings(

@@ -13,6 +13,7 @@ from lerobot_dataset_rlds import PRESETS
 from lerobot_dataset_rlds.mapping import CameraMapping, ColumnMapping, Part, RldsMapping, load_mapping
 from lerobot_dataset_rlds.source import RldsSource
 from lerobot_dataset_rlds.writing import write_rlds
+from lerobot_plugins.conversion.preview import preview
 from lerobot_plugins.errors import ZooError
 
 LIBERO = load_mapping(PRESETS / "libero.yaml")
@@ -148,7 +149,8 @@ def test_the_size_comes_from_the_first_picture_that_can_be_read(tmp_path: Path) 
     damage(shards[0], 200, b"damage")
     without_sizes(version)
     assert RldsSource.open(tmp_path, LIBERO).features["observation.images.image"]["shape"] == (64, 64, 3)
-    damage(shards[1], 200, b"damage")
+    for shard in shards[1:]:
+        damage(shard, 200, b"damage")
     with pytest.raises(
         ZooError, match=r"episode 0 \(sample-train.tfrecord-00000-of-00003, record 0, byte 0\)"
     ):
@@ -190,8 +192,14 @@ def test_writing_refuses_episodes_that_differ(tmp_path: Path) -> None:
         write_rlds(tmp_path, "sample", [])
 
 
-def test_damage_names_the_shard(tmp_path: Path) -> None:
+def test_damage_is_located_once(tmp_path: Path) -> None:
     source = libero_source(tmp_path)
     damage(source.shards[1].path, 500, b"damage")
-    with pytest.raises(ZooError, match=r"sample-train.tfrecord-00001-of-00002, record 0 at byte 0"):
-        source.read(2)
+    with pytest.raises(ZooError) as error:
+        preview(source, images="jpeg", on_error="stop")
+    assert error.value.what == (
+        "episode 2 (sample-train.tfrecord-00001-of-00002, record 0, byte 0): the record's data is damaged"
+    )
+    assert "--on-error skip" in str(error.value)
+    skipped = preview(source, images="jpeg", on_error="skip").skipped[2]
+    assert "--on-error" not in str(skipped)

@@ -215,8 +215,11 @@ def test_an_error_stops_at_the_first_damaged_episode(tmp_path: Path, workers: in
     for _ in range(2):
         with pytest.raises(
             ZooError, match=r"episode 2 \(sample-train.tfrecord-00000-of-00001, record 2, byte"
-        ):
+        ) as error:
             write_dataset(source, tmp_path / "dataset", images="jpeg", workers=workers)
+        kept = len(modification_times(Staging.of(tmp_path / "dataset").folder / "episodes"))
+        assert f"{kept} of 6 episodes are finished and kept in {tmp_path}" in str(error.value)
+        assert "add --on-error skip, and run the same command again" in str(error.value)
     made = write_dataset(source, tmp_path / "dataset", images="jpeg", workers=workers, on_error="skip")
     assert list(made.skipped) == [2, 3]
     assert made.episodes == 4
@@ -310,6 +313,22 @@ def test_a_full_disk_says_how_far_it_came(
         small_disk(10_000)
         write_dataset(source, root, images=storage)
     assert tree(root) == expected
+
+
+def test_other_trouble_with_files_says_how_far_it_came(
+    source: RldsSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "meta/stats.json")
+
+    monkeypatch.setattr(assembly, "write_stats", forbidden)
+    with pytest.raises(ZooError, match=r"6 of 6 episodes are finished[^$]*denied: 'meta/stats.json'"):
+        write_dataset(source, tmp_path / "dataset", images="jpeg")
+
+
+def test_a_root_that_the_system_refuses_is_explained(source: RldsSource) -> None:
+    with pytest.raises(ZooError, match=r"0 of 6 episodes[^$]*/proc/nowhere[^$]*another --root"):
+        write_dataset(source, Path("/proc/nowhere/x"))
 
 
 @pytest.mark.parametrize("failing", ["DataFile", "write_stats", "concatenate"])

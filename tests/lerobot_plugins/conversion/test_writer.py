@@ -16,6 +16,7 @@ from PIL import Image
 from rlds_samples import encoded, episodes, libero_source, tree
 
 from lerobot_plugins.conversion.layout import FileLimits
+from lerobot_plugins.conversion.preview import preview
 from lerobot_plugins.conversion.source import Episode, Frames
 from lerobot_plugins.conversion.writer import write_dataset
 from lerobot_plugins.errors import ZooError
@@ -325,6 +326,16 @@ def test_a_corrupt_picture_is_located(tmp_path: Path, images: Any) -> None:
     broken = MadeUp([source.read(0), bad], dict(source.features))
     with pytest.raises(ZooError, match=r"observation.images.image2, frame 6: the JPEG picture is damaged"):
         write_dataset(broken, tmp_path / "dataset", images=images)
+    # Frame 6 is none of the sampled ones.
+    with pytest.raises(ZooError, match=r"observation.images.image2, frame 6: the JPEG picture is damaged"):
+        preview(broken, images=images, on_error="stop")
+
+
+def test_an_empty_task_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = made_up(state(3), state(4))
+    source.episodes[1] = Episode(source.episodes[1].columns, {}, ["go", "go", " ", "go"])
+    write_dataset(source, tmp_path / "dataset")
+    assert "1 of 2 episodes have frames whose task is an empty text" in caplog.text
 
 
 def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
