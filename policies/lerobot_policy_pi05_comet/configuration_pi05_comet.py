@@ -125,6 +125,15 @@ class PI05CometConfig(ZooPolicyConfig):
             )
         if self.replan_interval < 1 or (self.ensemble_size is not None and self.ensemble_size < 1):
             raise ZooError("replan_interval and ensemble_size must be at least 1")
+        intervals = {"temporal_ensemble": 1, "receding_temporal": self.replan_interval}
+        interval = intervals.get(self.control_mode, 0)
+        if self.n_action_steps <= interval:
+            raise ZooError(
+                f"control_mode={self.control_mode} averages chunks, and these would not overlap",
+                got=f"n_action_steps={self.n_action_steps}, a new chunk every {interval} steps",
+                expected=f"n_action_steps above {interval}",
+                do=f"pass --policy.n_action_steps={self.chunk_size}, or leave --policy.control_mode out",
+            )
 
     def validate_features(self) -> None:
         """Resolve cameras, state and action.

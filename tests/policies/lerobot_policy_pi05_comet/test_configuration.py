@@ -102,6 +102,8 @@ def test_a_prompt_with_a_state_needs_a_state():
         {"n_obs_steps": 2},
         {"replan_interval": 0},
         {"ensemble_size": 0},
+        {"n_action_steps": 5, "control_mode": "receding_temporal"},
+        {"n_action_steps": 1, "control_mode": "temporal_ensemble"},
         {"prompt_template": "do {task}"},
         {"action_expert_variant": "gemma_2b"},
     ],
