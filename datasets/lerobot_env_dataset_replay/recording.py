@@ -129,7 +129,7 @@ class Recording:
             valid = all(
                 len(values) == len(self.action_names) and np.isfinite(values).all()
                 for values in statistics.values()
-            )
+            ) and bool(np.all(np.less_equal(statistics["min"], statistics["max"])))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ZooError(
                 f"{path} gives no statistics of the actions", got=repr(error), do=self._restat()
@@ -138,7 +138,7 @@ class Recording:
             raise ZooError(
                 f"{path} does not fit the dataset's actions",
                 got=statistics,
-                expected=f"{len(self.action_names)} finite values each",
+                expected=f"{len(self.action_names)} finite values each, no max below its min",
                 do=self._restat(),
             )
         return statistics, hashlib.sha256(content).hexdigest()

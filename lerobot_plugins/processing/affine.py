@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 CONSTANT_TOLERANCE = 1e-6  # relative to the largest magnitude of the dimension, at least 1
 OPENPI_EPSILON = 1e-6
 
+RESTAT = "convert the dataset again with `lerobot-plugins convert`, which writes exact statistics"
 EXTREMES = ("min", "max")
 NEEDS = {"min_max": EXTREMES, "quantile": ("q01", "q99"), "mean_std": ("mean", "std"), "identity": EXTREMES}
 
@@ -57,7 +58,8 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
         name: For messages.
 
     Raises:
-        ZooError: The statistics lack what the mode needs, or are not finite.
+        ZooError: The statistics lack what the mode needs, are not finite, or contradict themselves (a maximum
+            below the minimum, a negative deviation).
     """
     extremes = tuple(key for key in EXTREMES if key in stats)
     value: dict[str, np.ndarray] = {}
@@ -67,11 +69,17 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
                 f"the statistics of {name} have no {key}, which {mode} normalisation needs",
                 got=", ".join(sorted(stats)),
                 expected=key,
-                do="convert the dataset again with `lerobot-plugins convert`, which writes exact statistics",
+                do=RESTAT,
             )
         value[key] = np.atleast_1d(np.asarray(stats[key], dtype=np.float64)).ravel()
         if not np.isfinite(value[key]).all():
-            raise ZooError(f"the statistics of {name} are not finite", got=f"{key}={value[key]}")
+            raise ZooError(
+                f"the statistics of {name} are not finite",
+                got=f"{key}={value[key]}",
+                expected="finite numbers",
+                do=RESTAT,
+            )
+    _require_ordered(value, name)
     least, greatest = _range(mode, value)
     low, high = least, greatest
     constant = high - low <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(high))
@@ -99,6 +107,22 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
         offset = np.where(constant, least, low + span / 2)
         gain = np.where(constant, 0.0, 2.0 / span)
     return Affine(torch.tensor(offset, dtype=torch.float32), torch.tensor(gain, dtype=torch.float32))
+
+
+def _require_ordered(value: dict[str, np.ndarray], name: str) -> None:
+    for low, high in (("min", "max"), ("q01", "q99"), ("zero", "std")):
+        if high not in value or (low not in value and low != "zero"):
+            continue
+        low_D = value.get(low, np.zeros_like(value[high]))
+        wrong = np.flatnonzero(value[high] < low_D)
+        if wrong.size:
+            d = wrong[0]
+            raise ZooError(
+                f"the statistics of {name} contradict themselves in dimension {d}",
+                got=f"{high} {value[high][d]:g} below {low} {low_D[d]:g}",
+                expected=f"{high} at least {low}",
+                do=RESTAT,
+            )
 
 
 def _range(mode: str, value: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The config: what it reads from the dataset, and what it refuses."""
 
 import json
+import shutil
 
 import draccus
 import gymnasium as gym
@@ -132,3 +133,22 @@ def test_dimension_names_as_datasets_write_them(names, expected):
 
 def test_it_is_registered_under_its_name():
     assert EnvConfig.get_choice_class("dataset_replay") is DatasetReplayEnv
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max": [-9.0, 9.0, 9.0, 9.0], "min": [9.0, -9.0, -9.0, -9.0]}, "no max below its min"),
+        ({"mean": [0.0]}, "4 finite values each"),
+        ({"min": None}, "gives no statistics"),
+    ],
+)
+def test_statistics_that_do_not_fit_are_refused(root, tmp_path, change, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    stats = json.loads((copy / "meta/stats.json").read_text())
+    stats["action"] |= change
+    (copy / "meta/stats.json").write_text(json.dumps(stats))
+    with pytest.raises(ZooError, match=message) as caught:
+        make_env(DatasetReplayEnv(repo_id="local/replay", root=copy))
+    assert "recompute_stats" in str(caught.value)

@@ -87,6 +87,20 @@ def test_lacking_statistics_are_named(mode, lacking):
         affine_of(mode, stats, "action")
 
 
+@pytest.mark.parametrize(
+    ("mode", "wrong", "message"),
+    [
+        ("min_max", {"min": [0, 2], "max": [1, 1]}, "max 1 below min 2"),
+        ("quantile", {"q01": [0, 2], "q99": [1, 1]}, "q99 1 below q01 2"),
+        ("mean_std", {"mean": [0, 0], "std": [1, -1]}, "std -1 below zero"),
+    ],
+)
+def test_statistics_that_contradict_themselves_are_refused(mode, wrong, message):
+    stats = {key: np.array(values, float) for key, values in wrong.items()}
+    with pytest.raises(ZooError, match=rf"action contradict themselves in dimension 1[^$]*{message}"):
+        affine_of(mode, stats, "action")
+
+
 def test_statistics_that_are_not_finite_are_refused():
     with pytest.raises(ZooError, match="action are not finite"):
         affine_of("min_max", {"min": [0.0], "max": [np.inf]}, "action")
