@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from httpx import HTTPError
+from huggingface_hub.errors import HFValidationError
 from lerobot.configs import PreTrainedConfig
 from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 from lerobot.policies import make_policy, make_pre_post_processors
+from lerobot.utils.constants import HF_LEROBOT_HOME
 from lerobot.utils.random_utils import set_seed
 
 from lerobot_plugins.checkpoints.folder import new_folder
+from lerobot_plugins.errors import ZooError
 
 
 @dataclass
@@ -42,15 +46,29 @@ def write_first_checkpoint(options: FirstCheckpoint) -> Path:
     """Write weights, config and both processors of an untrained policy; returns the folder.
 
     Raises:
-        ZooError: The output folder exists.
+        ZooError: The output folder exists, or the dataset cannot be had.
     """
     output = Path(options.output)
     with new_folder(output) as partial:
         set_seed(options.seed)
-        source = options.dataset
-        meta = LeRobotDatasetMetadata(source.repo_id, root=source.root, revision=source.revision)
+        meta = _metadata(options.dataset)
         policy: Any = make_policy(options.policy, ds_meta=meta)
         policy.save_pretrained(partial)
         for processor in make_pre_post_processors(options.policy, dataset_stats=meta.stats):
             processor.save_pretrained(partial)
     return output
+
+
+def _metadata(source: DatasetSource) -> LeRobotDatasetMetadata:
+    try:
+        return LeRobotDatasetMetadata(source.repo_id, root=source.root, revision=source.revision)
+    # Offline mode and the Hub's refusals are OSErrors; a network that is not there is none.
+    except (OSError, HTTPError, HFValidationError) as error:
+        folder = source.root or HF_LEROBOT_HOME / source.repo_id
+        raise ZooError(
+            f"there is no LeRobot dataset '{source.repo_id}' in {folder}, nor can it be fetched",
+            got=str(error).splitlines()[0],
+            expected="a folder with meta/info.json, or a dataset on the Hub",
+            do="name its folder with --dataset.root=DIR, or fetch it first: "
+            f"hf download {source.repo_id} --repo-type dataset --local-dir {folder}",
+        ) from error

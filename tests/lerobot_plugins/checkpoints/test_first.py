@@ -9,7 +9,7 @@ from lerobot.policies import get_policy_class, make_pre_post_processors
 from lerobot_plugins.cli.main import main
 
 
-def options(root: Path, output: Path, *more: str) -> list[str]:
+def options(root: Path, output: Path, *more: str, repo_id: str = "local/toy") -> list[str]:
     return [
         "checkpoint",
         "init",
@@ -17,7 +17,7 @@ def options(root: Path, output: Path, *more: str) -> list[str]:
         "--policy.paligemma_variant=tiny",
         "--policy.action_expert_variant=tiny",
         "--policy.device=cpu",
-        "--dataset.repo_id=local/toy",
+        f"--dataset.repo_id={repo_id}",
         f"--dataset.root={root}",
         f"--output={output}",
         *more,
@@ -60,6 +60,16 @@ def test_a_failure_leaves_nothing(toy_root, tmp_path, capsys):
     output = tmp_path / "base"
     assert main(options(toy_root, output, "--policy.init_from=some-lab/absent")) == 2
     assert "hf download some-lab/absent" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("repo_id", ["local/toy", "no dataset"])
+def test_a_dataset_that_is_not_there_is_explained(tmp_path, capsys, repo_id):
+    root = tmp_path / "nowhere"
+    assert main(options(root, tmp_path / "base", repo_id=repo_id)) == 2
+    shown = capsys.readouterr().err
+    assert f"no LeRobot dataset '{repo_id}' in {root}" in shown
+    assert f"hf download {repo_id}" in shown
     assert list(tmp_path.iterdir()) == []
 
 
