@@ -1,11 +1,13 @@
 """The command `lerobot-plugins`: thin over the rooms of the core.
 
-Exit status: 0 good, 1 findings (something listed needs attention), 2 wrong use or wrong input.
+Exit status: 0 good, 1 findings (something listed needs attention), 2 wrong use or wrong input; 130 and 141 as
+shells count Ctrl-C and a reader that has gone.
 """
 
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -42,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.host_options = rest  # options in LeRobot's own spelling, such as --policy.type=...
     try:
-        return int(modules[arguments.command].run(arguments))
+        status = int(modules[arguments.command].run(arguments))
+        sys.stdout.flush()
+        return status
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -50,6 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Long work says here how far it came and how to continue.
         print(str(interruption) or "interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # `lerobot-plugins list | head`: what is still buffered has no reader, nor may Python try at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 if __name__ == "__main__":
