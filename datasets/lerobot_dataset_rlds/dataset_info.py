@@ -14,6 +14,7 @@ from lerobot_plugins.errors import ZooError, first_names
 
 _DEFAULT_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _SEARCH_DEPTH = 4
+_COPY = "copy dataset_info.json and features.json again from the original data set"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,19 @@ def open_folder(path: Path) -> RldsFolder:
     info = _read_json(folder / "dataset_info.json")
     file_format = info.get("fileFormat", "tfrecord")
     if file_format != "tfrecord":
-        raise ZooError(f"{folder} is not stored as TFRecord", got=file_format, expected="tfrecord")
+        raise ZooError(
+            f"{folder} is not stored as TFRecord",
+            got=file_format,
+            expected="tfrecord",
+            do="write it again with tensorflow_datasets and file_format='tfrecord'",
+        )
     if not info.get("splits"):
-        raise ZooError(f"{folder}/dataset_info.json names no splits")
+        raise ZooError(
+            f"{folder}/dataset_info.json names no splits",
+            got=first_names(info),
+            expected='"splits": [...]',
+            do=_COPY,
+        )
     name = info.get("name") or folder.parent.name
     try:
         splits = {split["name"]: _read_split(folder, name, split) for split in info["splits"]}
@@ -65,7 +76,7 @@ def open_folder(path: Path) -> RldsFolder:
             f"{folder}/dataset_info.json describes its splits in a way that is not understood",
             got=repr(error),
             expected='"splits": [{"name": "train", "shardLengths": ["12"], ...}]',
-            do="copy it again from the original data set",
+            do=_COPY,
         ) from error
     return RldsFolder(
         folder, name, info.get("version") or folder.name, splits, _read_json(folder / "features.json")
@@ -76,20 +87,27 @@ def choose_splits(found: RldsFolder, names: str) -> list[Split]:
     """The splits named by `train` or `train+val`."""
     chosen = names.split("+")
     if len(set(chosen)) < len(chosen):
-        raise ZooError("--split names a split twice", got=names, expected="+".join(dict.fromkeys(chosen)))
+        expected = "+".join(dict.fromkeys(chosen))
+        raise ZooError("--split names a split twice", got=names, expected=expected, do="correct --split")
     for name in chosen:
         if name not in found.splits:
             raise ZooError(
                 f"{found.folder} has no split '{name}'",
                 got=names,
                 expected=f"some of {first_names(found.splits)}",
+                do="correct --split",
             )
     return [found.splits[name] for name in chosen]
 
 
 def _find_version(path: Path) -> Path:
     if not path.is_dir():
-        raise ZooError(f"{path} is not a folder", do="name a TFDS version folder or a folder above it")
+        raise ZooError(
+            f"{path} is not a folder",
+            got="a file" if path.exists() else "nothing there",
+            expected="a folder",
+            do="name a TFDS version folder or a folder above it",
+        )
     levels = ["/".join(["*"] * depth + ["dataset_info.json"]) for depth in range(_SEARCH_DEPTH)]
     found = sorted(info.parent for level in levels for info in path.glob(level))
     if not found:
@@ -104,6 +122,7 @@ def _find_version(path: Path) -> Path:
         raise ZooError(
             f"{len(found)} data sets or versions lie below {path}",
             got=first_names(folder.relative_to(path) for folder in found),
+            expected="one",
             do="name one of these folders",
         )
     return found[0]
@@ -114,14 +133,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ZooError(
             f"{path} is missing",
             got=first_names(file.name for file in path.parent.iterdir()),
-            do="copy it from the original data set",
+            expected=path.name,
+            do=_COPY,
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ZooError(f"{path} is not valid JSON: {error}") from error
+        raise ZooError(f"{path} is not valid JSON", got=error, expected="a JSON object", do=_COPY) from error
     if not isinstance(content, dict):
-        raise ZooError(f"{path} holds no JSON object", got=type(content).__name__)
+        raise ZooError(f"{path} holds no JSON object", got=type(content).__name__, expected="{...}", do=_COPY)
     return content
 
 
@@ -131,6 +151,8 @@ def _read_split(folder: Path, dataset: str, split: Mapping[str, Any]) -> Split:
     if not lengths:
         raise ZooError(
             f"{folder}/dataset_info.json gives no shardLengths for the split '{name}'",
+            got=first_names(split),
+            expected="the number of episodes in each shard",
             do="load and save the data set once with tensorflow_datasets >= 4.7",
         )
     template = split.get("filepathTemplate") or _DEFAULT_TEMPLATE
@@ -150,6 +172,7 @@ def _read_split(folder: Path, dataset: str, split: Mapping[str, Any]) -> Split:
         raise ZooError(
             f"shards of the split '{name}' are missing in {folder}",
             got=f"{len(missing)} of {len(shards)} missing: {first_names(missing)}",
+            expected=f"all {len(shards)} shards",
             do="download them",
         )
     return Split(name, tuple(shards), lengths)
@@ -159,5 +182,10 @@ def _file_name(template: str, values: Mapping[str, str]) -> str:
     """Fill in the template; the result must be a plain file name, since it comes from a downloaded file."""
     file_name = re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), template)
     if not re.fullmatch(r"[\w.+-]+", file_name) or file_name.startswith("."):
-        raise ZooError("dataset_info.json names a shard in a way that is not supported", got=file_name)
+        raise ZooError(
+            "dataset_info.json names a shard in a way that is not supported",
+            got=file_name,
+            expected="a plain file name",
+            do=_COPY,
+        )
     return file_name

@@ -45,9 +45,16 @@ def add_conversion_arguments(parser: argparse.ArgumentParser, *, has_pictures: b
 def run_conversion(source: EpisodeSource, arguments: argparse.Namespace) -> int:
     """Convert or preview a source; returns the exit status: 1 if episodes were skipped."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments.repo_id) or ".." in arguments.repo_id:
-        raise ZooError("--repo-id names no dataset", got=arguments.repo_id, expected="user/name")
+        raise ZooError(
+            "--repo-id names no dataset", got=arguments.repo_id, expected="user/name", do="correct --repo-id"
+        )
     if arguments.workers < 1:
-        raise ZooError("--workers must be at least 1", got=arguments.workers)
+        raise ZooError(
+            "--workers names no number of processes",
+            got=arguments.workers,
+            expected="at least 1",
+            do="correct --workers",
+        )
     root = arguments.root or _default_root(arguments.repo_id)
     if arguments.dry_run:
         from lerobot_plugins.conversion.preview import preview

@@ -68,7 +68,8 @@ class Staging:
     def progress(self, total: int) -> str:
         """How far a conversion of `total` episodes has come."""
         finished = sum(self.is_finished(index) for index in range(total))
-        return f"{finished} of {total} episodes are finished and kept in {self.folder}"
+        kept = f" and kept in {self.folder}" if finished else ""
+        return f"{finished} of {total} episodes are finished{kept}"
 
     def is_finished(self, index: int) -> bool:
         """Whether an episode needs no more work."""

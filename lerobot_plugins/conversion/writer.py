@@ -176,5 +176,6 @@ def _continuable(staging: Staging, total: int) -> Iterator[None]:
         raise ZooError(
             f"a file cannot be read or written: {progress}",
             got=error,
+            expected="files that can be read and written",
             do="mend that, or choose another --root; the same command continues",
         ) from error

@@ -84,7 +84,7 @@ def test_skipped_episodes_are_listed_and_counted_as_findings(
     ("arguments", "message"),
     [
         (("--preset", "libero", "--repo-id", "../x"), "--repo-id names no dataset"),
-        (("--preset", "libero", "--workers", "0"), "--workers must be at least 1"),
+        (("--preset", "libero", "--workers", "0"), "--workers names no number of processes"),
         (("--preset", "bridge"), "names other dimensions for 'observation.state' than the data set has"),
         (("--preset", "libero", "--split", "val"), "no split 'val'"),
     ],
