@@ -30,6 +30,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(averaged, tmp_path):
     assert len(changed) > 50
 
 
+@pytest.mark.slow
 def test_augmentation_is_part_of_the_loss(averaged, toy_root, tmp_path):
     plain = train(toy_root, tmp_path / "run", *COMET, "--policy.image_augmentation=false")
     # The gates of an untrained expert are closed: its first loss does not depend on the pictures.
@@ -74,7 +75,7 @@ def test_the_sample_trains_and_is_scored(trained, libero, tmp_path):
     assert {entry["group"] for entry in metrics["executed"]["per_group"]} == {"arm", "grippers"}
 
 
-@pytest.mark.parametrize("source", ["checkpoint", "dataset"])
+@pytest.mark.parametrize("source", ["checkpoint", pytest.param("dataset", marks=pytest.mark.slow)])
 def test_fine_tuning_normalises_with_the_statistics_that_were_asked_for(averaged, libero, tmp_path, source):
     tuned = train(
         libero,

@@ -108,7 +108,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "policy"
 
 
-@pytest.mark.parametrize("source", ["checkpoint", "dataset"])
+@pytest.mark.parametrize("source", ["checkpoint", pytest.param("dataset", marks=pytest.mark.slow)])
 def test_an_imported_checkpoint_is_fine_tuned_and_scored(imported, trained, root, tmp_path, source):
     arguments = (f"--policy.path={imported}", f"--policy.stats_source={source}", "--policy.push_to_hub=false")
     run = train(root, tmp_path / "run", *arguments, *DATASET)
@@ -119,6 +119,7 @@ def test_an_imported_checkpoint_is_fine_tuned_and_scored(imported, trained, root
     assert [entry["group"] for entry in metrics["executed"]["per_group"]] == list(PARTS)
 
 
+@pytest.mark.slow
 def test_an_imported_checkpoint_acts_in_its_own_units_untrained(imported, root, tmp_path):
     metrics = evaluate(imported, root, tmp_path)
     assert metrics["complete"]

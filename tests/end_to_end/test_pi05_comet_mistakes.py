@@ -1,4 +1,7 @@
-"""Wrong input to the commands around `pi05_comet`: what is said, and that nothing half-written is left."""
+"""Wrong input to the commands around `pi05_comet`: what is said, and that nothing half-written is left.
+
+The slow ones provoke what unit tests provoke too, through the whole command.
+"""
 
 import json
 import shutil
@@ -63,6 +66,7 @@ def test_statistics_of_another_width_name_both_and_the_file(toy_root, tmp_path):
     has(message, "action", path, "32 dimensions", "not zero beyond 7", "expected: 7 dimensions", "do:")
 
 
+@pytest.mark.slow
 def test_a_statistics_file_that_is_not_there(toy_root, tmp_path):
     path = tmp_path / "absent.json"
     message = refused(toy_root, tmp_path, *COMET, "--policy.stats_source=file", f"--policy.stats_path={path}")
@@ -83,6 +87,7 @@ def test_a_dataset_without_statistics(toy_root, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_inherited_statistics_of_another_robot(trained, tmp_path):
     root = write_toy_dataset(
         tmp_path / "wide", lengths=(6,), action_names=[f"j{i}.pos" for i in range(9)]
@@ -106,12 +111,14 @@ def test_weights_of_another_architecture(toy_root, tmp_path):
     has(message, "missing: model.action_in_proj", "unexpected: action_head", "do:", flow.policy())
 
 
+@pytest.mark.slow
 def test_a_jax_folder_is_imported_before_it_is_trained(toy_root, tmp_path):
     checkpoint = write_jax_checkpoint(tmp_path / "1000")
     message = refused(toy_root, tmp_path, *COMET, f"--policy.init_from={checkpoint}")
     has(message, f"no model.safetensors in {checkpoint}", f"checkpoint import-openpi {checkpoint}")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_whose_configuration_says_another_network(trained, toy_root, tmp_path):
     folder = shutil.copytree(trained.policy(), tmp_path / "changed")
     config = json.loads((folder / "config.json").read_text()) | {"max_action_dim": 16}
@@ -140,6 +147,7 @@ def test_a_save_that_was_never_committed(tmp_path, capsys):
     has(capsys.readouterr().out, "never committed")
 
 
+@pytest.mark.slow
 def test_statistics_without_a_state(tmp_path, capsys):
     """What a policy that sees no state leaves behind, imported as one that does."""
     checkpoint = write_jax_checkpoint(tmp_path / "1000")
@@ -155,6 +163,7 @@ def test_statistics_without_a_state(tmp_path, capsys):
     assert not list(tmp_path.glob("policy*"))
 
 
+@pytest.mark.slow
 def test_a_pi0_tree_is_no_pi05(tmp_path, capsys):
     tree = {name: value for name, value in random_tree().items() if "time_mlp" not in name}
     checkpoint = write_jax_checkpoint(tmp_path / "1000", tree)
@@ -265,6 +274,7 @@ def test_values_out_of_range(toy_root, tmp_path, capsys, option, words):
     has(refused_option(toy_root, tmp_path, capsys, *COMET, option), *words)
 
 
+@pytest.mark.slow
 def test_a_fresh_policy_has_no_statistics_to_inherit(toy_root, tmp_path):
     message = refused(toy_root, tmp_path, *COMET, "--policy.stats_source=checkpoint")
     has(message, "trained from scratch", "--policy.path=CHECKPOINT", "--policy.stats_source=dataset")
