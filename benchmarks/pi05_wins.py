@@ -3,9 +3,9 @@
 Rows follow the order in which they act. Each is timed alone, on a network of an eighth of the width, so that
 what is measured is the shortcut and not the matrix products of a CPU; outputs are compared first.
 
-    python benchmarks/pi05_wins.py [--repeats 7] [--compile]
+    python benchmarks/pi05_wins.py [--repeats 7]
 
-`--compile` adds torch.compile of the denoising step, which takes a minute to build. The last line is JSON.
+The last row takes a minute to compile. The last line is JSON.
 """
 
 import argparse
@@ -94,14 +94,11 @@ def eager_attention(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     wins = Wins()
     with torch.no_grad():
         prefix = wins.prefix()
         rows = [measure(name, *row, arguments.repeats) for name, row in table(wins, prefix).items()]
-        if arguments.compile:
-            rows.append(measure("compiled denoising step", *compiled(wins, prefix), arguments.repeats))
     for row in rows:
         print(
             f"{row['win']:44} {row['speedup_median']:5.2f}x  {1e3 * row['without_seconds']:8.1f} -> "
@@ -148,6 +145,7 @@ def table(wins: Wins, prefix: Prefix) -> dict[str, Row]:
         "6 masks and positions built once": (steps("rebuilt", "once"), steps("joined", "once"), none),
         "7 time embedding of all steps at once": (steps("in place", "each"), steps("in place", "once"), none),
         "8 fused projections": (sample, sample, mock.patch.object(action_expert, "fused_linear", separate)),
+        "9 denoising step compiled (no CUDA graph here)": compiled(wins, prefix),
     }
 
 
