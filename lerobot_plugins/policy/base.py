@@ -9,7 +9,7 @@ Legend: B batch, R rows that need a chunk, K draws per observation, H chunk leng
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -229,6 +229,13 @@ class ZooPolicy(PreTrainedPolicy):
     def rtc_enabled(self) -> bool:
         """Whether sampling is guided by the previous chunk."""
         return self.rtc_processor is not None and bool(self.config.rtc_config.enabled)
+
+    def guide(self, rtc: dict[str, Any]) -> Callable[..., Tensor] | None:
+        """What `euler_integrate` takes to be guided by the arguments of real-time chunking; None without."""
+        processor = self.rtc_processor
+        if not rtc or processor is None:
+            return None
+        return lambda **step: processor.denoise_step(**step, **rtc)
 
     @property
     def device(self) -> torch.device:

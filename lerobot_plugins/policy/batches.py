@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from lerobot.utils.constants import ACTION
+from lerobot.utils.constants import ACTION, OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
 from torch import Tensor
 
-from lerobot_plugins.errors import ZooError
+from lerobot_plugins.errors import ZooError, first_names
 
 
 def valid_actions(batch: dict[str, Any]) -> Tensor:
@@ -37,3 +37,19 @@ def select_rows(batch: dict[str, Any], rows: list[int], size: int) -> dict[str, 
         else:
             part[key] = value
     return part
+
+
+def prompt_tokens(batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Token ids (B, L) of the prompts and their mask (B, L).
+
+    Raises:
+        ZooError: The batch did not pass the policy's preprocessor.
+    """
+    if OBS_LANGUAGE_TOKENS not in batch:
+        raise ZooError(
+            "the batch has no prompt tokens",
+            got=f"keys {first_names(batch)}",
+            expected=OBS_LANGUAGE_TOKENS,
+            do="run the policy's preprocessor on the batch first",
+        )
+    return batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK]

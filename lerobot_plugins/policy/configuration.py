@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lerobot.configs import FeatureType, NormalizationMode, PreTrainedConfig
+from lerobot.optim.optimizers import AdamWConfig
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from lerobot.utils.constants import ACTION, OBS_STATE
 
@@ -53,6 +54,7 @@ class ZooPolicyConfig(PreTrainedConfig):
         rtc_config: Real-time chunking of lerobot-rollout; None is off.
         trained_steps: Optimizer steps so far; advanced by the training loop and stored with the checkpoint.
             It keys the randomness of training, also where only an adapter's weights are saved.
+        optimizer_lr: Of AdamW, as openpi sets it by default; likewise the other `optimizer_*` fields.
     """
 
     n_obs_steps: int = 1
@@ -81,6 +83,12 @@ class ZooPolicyConfig(PreTrainedConfig):
     eval_seed: int = 0
     rtc_config: RTCConfig | None = None
     trained_steps: int = 0
+
+    optimizer_lr: float = 2.5e-5
+    optimizer_betas: tuple[float, float] = (0.9, 0.95)
+    optimizer_eps: float = 1e-8
+    optimizer_weight_decay: float = 1e-10
+    optimizer_grad_clip_norm: float = 1.0
 
     # LeRobot's own normaliser stays in the pipelines, switched off: on --policy.path the host overwrites its
     # statistics, and inheriting them from the checkpoint would be impossible.
@@ -175,6 +183,15 @@ class ZooPolicyConfig(PreTrainedConfig):
     def dataset_statistics(self, meta: Any) -> dict[str, Any]:
         """Statistics of a training dataset for the features as this policy sees them."""
         return meta.stats
+
+    def get_optimizer_preset(self) -> AdamWConfig:
+        return AdamWConfig(
+            lr=self.optimizer_lr,
+            betas=self.optimizer_betas,
+            eps=self.optimizer_eps,
+            weight_decay=self.optimizer_weight_decay,
+            grad_clip_norm=self.optimizer_grad_clip_norm,
+        )
 
     @property
     def action_width(self) -> int:

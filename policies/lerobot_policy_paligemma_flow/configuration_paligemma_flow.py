@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lerobot.configs import PreTrainedConfig
-from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 
 from lerobot_plugins.errors import ZooError
@@ -82,9 +81,7 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
 
     optimizer_lr: float = 1e-4
     optimizer_betas: tuple[float, float] = (0.9, 0.999)
-    optimizer_eps: float = 1e-8
     optimizer_weight_decay: float = 0.01
-    optimizer_grad_clip_norm: float = 1.0
     scheduler_warmup_steps: int = 500
 
     drop_n_last_frames: int = 0
@@ -157,15 +154,6 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
     def bounded_actions(self) -> bool:
         """Whether normalised actions lie in [-1, 1]."""
         return self.action_normalization in ("min_max", "quantile")
-
-    def get_optimizer_preset(self) -> AdamWConfig:
-        return AdamWConfig(
-            lr=self.optimizer_lr,
-            betas=self.optimizer_betas,
-            eps=self.optimizer_eps,
-            weight_decay=self.optimizer_weight_decay,
-            grad_clip_norm=self.optimizer_grad_clip_norm,
-        )
 
     def get_scheduler_preset(self) -> CosineAnnealingWithWarmupSchedulerConfig:
         return CosineAnnealingWithWarmupSchedulerConfig(num_warmup_steps=self.scheduler_warmup_steps)

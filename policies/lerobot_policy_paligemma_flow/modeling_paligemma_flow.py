@@ -17,16 +17,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lerobot.utils.constants import ACTION, OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS, OBS_STATE
+from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
-from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.gradients import scale_gradient
 from lerobot_plugins.nn.precision import no_autocast
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
 from lerobot_plugins.policy.base import ZooPolicy
+from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
 from lerobot_policy_paligemma_flow.head import FlowHead
@@ -93,17 +94,8 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             return self.context_norm(hidden_BSD.float()), prefix.mask_BS
 
     def _prefix(self, batch: dict[str, Any]) -> Prefix:
-        if OBS_LANGUAGE_TOKENS not in batch:
-            raise ZooError(
-                "the batch has no prompt tokens",
-                got=f"keys {first_names(batch)}",
-                expected=OBS_LANGUAGE_TOKENS,
-                do="run the policy's preprocessor on the batch first",
-            )
         images = list(self.pictures(batch, self.training).values())
-        return self.vlm(
-            images, [None] * len(images), batch[OBS_LANGUAGE_TOKENS], batch[OBS_LANGUAGE_ATTENTION_MASK]
-        )
+        return self.vlm(images, [None] * len(images), *prompt_tokens(batch))
 
     def _state(self, batch: dict[str, Any]) -> Tensor | None:
         if not self.config.use_state_input:
@@ -182,14 +174,9 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         def velocity(x_BHA: Tensor, time_B: Tensor) -> Tensor:
             return self.action_head(x_BHA, time_B, state_BP, context, mask_BS)
 
-        guide = None
-        if rtc and self.rtc_processor is not None:
-            processor = self.rtc_processor
-
-            def guide(**step: Any) -> Tensor:
-                return processor.denoise_step(**step, **rtc)
-
-        chunk_BHA = euler_integrate(velocity, noise_BHA.float(), self.config.num_inference_steps, guide)
+        chunk_BHA = euler_integrate(
+            velocity, noise_BHA.float(), self.config.num_inference_steps, self.guide(rtc)
+        )
         limit = self.config.clip_value
         return chunk_BHA.clamp(-limit, limit) if limit and self.config.bounded_actions else chunk_BHA
 

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lerobot.configs import FeatureType, PolicyFeature, PreTrainedConfig
-from lerobot.optim.optimizers import AdamWConfig
 from lerobot.utils.constants import OBS_STATE
 
 from lerobot_plugins.contracts import r1pro
@@ -97,11 +96,6 @@ class PI05CometConfig(ZooPolicyConfig):
     compile_model: bool = False
     compile_mode: str = "default"
 
-    optimizer_lr: float = 2.5e-5
-    optimizer_betas: tuple[float, float] = (0.9, 0.95)
-    optimizer_eps: float = 1e-8
-    optimizer_weight_decay: float = 1e-10
-    optimizer_grad_clip_norm: float = 1.0
     scheduler_warmup_steps: int = 1000
     scheduler_decay_steps: int = 0
     scheduler_decay_lr: float = 0.0
@@ -210,15 +204,6 @@ class PI05CometConfig(ZooPolicyConfig):
         if self.action_feature_names is not None:
             return [i for i, name in enumerate(self.action_feature_names) if "gripper" in name.lower()]
         return list(r1pro.ACTION_GRIPPER_DIMS) if self.action_width == len(r1pro.ACTION_NAMES) else []
-
-    def get_optimizer_preset(self) -> AdamWConfig:
-        return AdamWConfig(
-            lr=self.optimizer_lr,
-            betas=self.optimizer_betas,
-            eps=self.optimizer_eps,
-            weight_decay=self.optimizer_weight_decay,
-            grad_clip_norm=self.optimizer_grad_clip_norm,
-        )
 
     def get_scheduler_preset(self) -> OpenPICosineSchedulerConfig:
         return OpenPICosineSchedulerConfig(

@@ -17,18 +17,19 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lerobot.utils.constants import ACTION, OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
+from lerobot.utils.constants import ACTION
 from torch import Tensor
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import empty_parameters
-from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.augmentation import augment_images
 from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.pi05 import PI05Network
 from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.base import ZooPolicy
+from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.control import make_queues
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.queues import ActionQueues
@@ -122,13 +123,6 @@ class PI05CometPolicy(ZooPolicy):
 
     def encode(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> Prefix:
         """Keys and values of pictures and prompt; `rng` augments the pictures."""
-        if OBS_LANGUAGE_TOKENS not in batch:
-            raise ZooError(
-                "the batch has no prompt tokens",
-                got=f"keys {first_names(batch)}",
-                expected=OBS_LANGUAGE_TOKENS,
-                do="run the policy's preprocessor on the batch first",
-            )
         pictures = self.pictures(batch, self.training)
         if rng is not None:
             first = self.config.camera_order[0]
@@ -138,8 +132,7 @@ class PI05CometPolicy(ZooPolicy):
         return self.model.encoder(
             list(pictures.values()),
             [None] * len(pictures),
-            batch[OBS_LANGUAGE_TOKENS],
-            batch[OBS_LANGUAGE_ATTENTION_MASK],
+            *prompt_tokens(batch),
             keys_values=True,
             hidden=False,
         )
@@ -176,14 +169,7 @@ class PI05CometPolicy(ZooPolicy):
         """Actions (B, H, A), normalised; the noise may have all P dims or the A real ones."""
         prefix = self.encode(batch)
         noise_BHP = self._whole_noise(noise_BHA, prefix.mask_BS.shape[0], prefix.mask_BS.device)
-        guide = None
-        if rtc and self.rtc_processor is not None:
-            processor = self.rtc_processor
-
-            def guide(**step: Any) -> Tensor:
-                return processor.denoise_step(**step, **rtc)
-
-        chunk_BHP = self.model.sample(prefix, noise_BHP, self.config.num_inference_steps, guide)
+        chunk_BHP = self.model.sample(prefix, noise_BHP, self.config.num_inference_steps, self.guide(rtc))
         return chunk_BHP[..., : self.config.action_width]
 
     def _whole_noise(self, given: Tensor | None, rows: int, device: torch.device) -> Tensor:
