@@ -297,6 +297,9 @@ class ZooPolicy(PreTrainedPolicy):
         path = weights_file(str(pretrained_name_or_path), hub)
         with empty_parameters():
             policy = cls(config, load_backbone=False, **kwargs)
+        acting = runtime.training_run() is None
+        if acting:
+            store_for_inference(policy, policy.compute_dtype)  # before there is memory to convert
         report = load_weights(policy, path, rename=cls._own_name, ties=cls.tied_weights)
         if report.mis_shaped:
             with contextlib.suppress(
@@ -310,12 +313,10 @@ class ZooPolicy(PreTrainedPolicy):
         if policy.ema is not None and begins:
             policy.ema.restart()
             logger.info("%s holds no averaged weights: the average starts from its weights", path)
-        if runtime.training_run() is None:
-            if policy.ema is not None:
-                policy.ema.become_weights()
-                logger.info("%s: the averaged weights act", path)
-                policy.ema = policy.config.ema_decay = None
-            store_for_inference(policy, policy.compute_dtype)
+        if acting and policy.ema is not None:
+            policy.ema.become_weights()
+            logger.info("%s: the averaged weights act", path)
+            policy.ema = policy.config.ema_decay = None
         logger.info(
             "%s: %d tensors loaded, %d converted in dtype", path, len(report.loaded), len(report.converted)
         )
