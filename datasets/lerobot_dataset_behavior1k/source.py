@@ -145,11 +145,9 @@ class Behavior1kSource:
         }
 
     def _decode(self, key: str, episode: int) -> Iterator[np.ndarray]:
-        height, width, _ = self.features[key]["shape"]
-        recorded = tuple(self.layout.features[key]["shape"][:2])
-        size = None if recorded == (height, width) else (height, width)
+        recorded, size = (tuple(of[key]["shape"][:2]) for of in (self.layout.features, self.features))
         decode = videos.decode_depth if is_depth(self.features[key]) else videos.decode_colour
-        return decode(self.layout.video(episode, key), size)
+        return decode(self.layout.video(episode, key), recorded, size)
 
     def _texts(self, episode: int) -> list[str]:
         """The text of each frame; one that no annotation describes gets the sentence of its task."""

@@ -26,39 +26,38 @@ _ENCODE = "encode it again as one of these"
 _FETCH = "fetch it again"
 
 
-def decode_colour(path: Path, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+def decode_colour(path: Path, recorded: tuple[int, int], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The pictures of a colour video, uint8 (H, W, 3).
 
     Args:
         path: The video.
+        recorded: (H, W) that its pictures must have.
         size: (H, W) to shrink them to, as PIL's antialiased bilinear filter does.
 
     Raises:
-        ZooError: The file is missing or damaged, or has another codec or pixel format.
+        ZooError: The file is missing or damaged, or has another codec, pixel format or size.
     """
-    for frame in _frames(path, _COLOUR_CODECS, _check_colour_format):
-        image_HWC = frame.to_ndarray(format="rgb24")
-        yield image_HWC if size is None else _shrunk(image_HWC, size, Image.Resampling.BILINEAR)
+    for frame in _frames(path, recorded, _COLOUR_CODECS, _check_colour_format):
+        yield _shrunk(frame.to_ndarray(format="rgb24"), size, Image.Resampling.BILINEAR)
 
 
-def decode_depth(path: Path, size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+def decode_depth(path: Path, recorded: tuple[int, int], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The pictures of a depth video, float32 metres (H, W, 1).
 
     Args:
         path: The video.
+        recorded: (H, W) that its pictures must have.
         size: (H, W) to shrink them to; the nearest pixel counts, since depths of two objects have no mean.
 
     Raises:
-        ZooError: The file is missing or damaged, or has another codec or pixel format.
+        ZooError: The file is missing or damaged, or has another codec, pixel format or size.
     """
-    for frame in _frames(path, _DEPTH_CODECS, depth.check_pixel_format):
-        depth_HW = depth.depth_of_frame(frame)
-        shrunk = depth_HW if size is None else _shrunk(depth_HW, size, Image.Resampling.NEAREST)
-        yield shrunk[..., None]
+    for frame in _frames(path, recorded, _DEPTH_CODECS, depth.check_pixel_format):
+        yield _shrunk(depth.depth_of_frame(frame), size, Image.Resampling.NEAREST)[..., None]
 
 
 def _frames(
-    path: Path, codecs: tuple[str, ...], check_format: Callable[[str | None], None]
+    path: Path, recorded: tuple[int, int], codecs: tuple[str, ...], check_format: Callable[[str | None], None]
 ) -> Iterator[av.VideoFrame]:
     number = 0
     try:
@@ -79,6 +78,14 @@ def _frames(
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise ZooError(f"frame {number} is damaged", do=_FETCH)
+                # A picture of another shape would be distorted when it is shrunk.
+                if (frame.height, frame.width) != recorded:
+                    raise ZooError(
+                        f"frame {number} has another size than meta/info.json says",
+                        got=(frame.height, frame.width),
+                        expected=recorded,
+                        do="fetch it again; if you made other videos, put their shape into meta/info.json",
+                    )
                 yield frame
                 number += 1
     except FileNotFoundError as error:
@@ -98,5 +105,7 @@ def _check_colour_format(pixel_format: str | None) -> None:
 
 
 def _shrunk(image: np.ndarray, size: tuple[int, int], filter_: Image.Resampling) -> np.ndarray:
+    if image.shape[:2] == size:
+        return image
     height, width = size
     return np.asarray(Image.fromarray(image).resize((width, height), filter_))

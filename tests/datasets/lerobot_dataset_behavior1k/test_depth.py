@@ -26,7 +26,7 @@ def test_depth_survives_a_video_up_to_the_steps_of_its_luma(tmp_path, pixel_form
     recorded = list(depths(0, 5, 64))
     codec, options = DEPTH_CODECS[pixel_format]
     write_video(path, map(encode_depth, recorded), "gray16le", codec, pixel_format, options)
-    read = list(decode_video(path, None))
+    read = list(decode_video(path, (64, 64), (64, 64)))
     assert len(read) == 5
     for metres, expected in zip(read, recorded, strict=True):
         assert (metres.dtype, metres.shape) == (np.float32, (64, 64, 1))
@@ -39,7 +39,7 @@ def test_shrunk_depth_is_depth_that_was_there(tmp_path):
     codec, options = DEPTH_CODECS["gray16le"]
     near_and_far = np.where(np.arange(64)[None] < 30, 0.5, 8.0).repeat(64, axis=0).astype(np.float32)
     write_video(path, [encode_depth(near_and_far)], "gray16le", codec, "gray16le", options)
-    (metres,) = decode_video(path, (20, 20))
+    (metres,) = decode_video(path, (64, 64), (20, 20))
     assert metres.shape == (20, 20, 1)
     np.testing.assert_allclose(np.unique(metres), [0.5, 8.0], atol=1e-4)
 
@@ -49,7 +49,7 @@ def test_other_depth_codecs_are_refused_by_name(tmp_path, pixel_format):
     path = tmp_path / "depth.mp4"
     write_video(path, [np.zeros((64, 64, 3), np.uint8)] * 3, pixel_format=pixel_format)
     with pytest.raises(ZooError, match=pixel_format) as refused:
-        next(decode_video(path, None))
+        next(decode_video(path, (64, 64), (64, 64)))
     assert "--depth none" in str(refused.value)
 
 

@@ -187,6 +187,24 @@ def test_a_damaged_episode_is_named(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["rgb", "depth"])
+def test_a_video_of_another_shape_is_refused_before_it_is_shrunk(
+    tmp_path: Path, capsys: pytest.CaptureFixture, kind: str
+) -> None:
+    demos = write_sample(tmp_path / "demos", episodes=(10,), frames=3, depth="gray16le")
+    path = demos / f"videos/task-0000/observation.images.{kind}.head/episode_00000010.mp4"
+    if kind == "rgb":
+        write_video(path, [np.zeros((64, 128, 3), np.uint8)] * 3)
+    else:
+        write_video(path, [np.zeros((64, 128), np.uint16)] * 3, "gray16le", "ffv1", "gray16le")
+    arguments = ["--repo-id", "local/x", "--root", str(tmp_path / "out"), "--workers", "1"]
+    arguments += ["--depth", "all", "--size", "32"]
+    assert main(["convert", "behavior1k", str(demos), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"frame 0 has another size[^$]*\(64, 128\)[^$]*\(64, 64\)", error), error
+    assert not (tmp_path / "out").exists()
+
+
 def test_damaged_episodes_can_be_left_out(sample: Path, tmp_path: Path, capsys) -> None:
     remove(f"annotations/{FIRST}.json")(sample)
     write_table(sample / "data/task-0049/episode_00490020.parquet", 490020, 3)
