@@ -1,6 +1,7 @@
 """Annotation files: which phrase describes which frames of an episode.
 
-The frames of a segment are numbered as those of the episode, and its last one belongs to it.
+The frames of a segment are rows of the episode's table, whatever `valid_duration` says, and its last one
+belongs to it.
 """
 
 import json
@@ -87,10 +88,10 @@ def parse_annotation(content: Any, level: str, names: Mapping[str, str]) -> Anno
             if not isinstance(entry, dict):
                 raise ZooError("it is no object", got=type(entry).__name__)
             phrase = phrase_of(entry, names)
+            if not phrase:
+                unnamed += 1
+                continue
             durations = _durations(entry.get("frame_duration"))
-        if not phrase:
-            unnamed += 1
-            continue
         forward = [(start, end) for start, end in durations if start <= end]
         backwards += len(durations) - len(forward)
         segments += [Segment(start, end, phrase) for start, end in forward]

@@ -169,6 +169,22 @@ def test_durations_that_end_before_they_begin_and_skills_without_name_are_left_o
     assert (annotation.unnamed, annotation.backwards) == (1, 1)
 
 
+@pytest.mark.parametrize("duration", [None, [], [1], ["1", "2"]])
+def test_an_entry_without_a_skills_name_needs_no_duration(duration):
+    entries = [entry([None], [RADIO], duration), entry("press", [RADIO], [0, 9])]
+    annotation = parse_annotation({"skill_annotation": entries}, "skill", {})
+    assert annotation.segments == (Segment(0, 9, "press the radio"),)
+    assert annotation.unnamed == 1
+
+
+def test_durations_count_the_rows_of_the_table_wherever_the_valid_ones_begin():
+    content = {
+        "meta_data": {"task_duration": 400, "valid_duration": [5, 400]},
+        "skill_annotation": [entry("press", [RADIO], [0, 2])],
+    }
+    assert parse_annotation(content, "skill", {}).phrases(4) == [*["press the radio"] * 3, ""]
+
+
 def test_frames_get_the_first_segment_that_reaches_them():
     annotation = parse_annotation(
         {
