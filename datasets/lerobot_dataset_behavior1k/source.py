@@ -202,6 +202,12 @@ def _camera_features(recorded: Mapping[str, Mapping[str, Any]], options: Options
     )
     if not colour:
         raise ZooError(f"meta/info.json names no camera {_COLOUR}*", got=first_names(recorded))
+    if not depth and options.depth != "none":
+        raise ZooError(
+            f"meta/info.json names no depth camera {_DEPTH}*",
+            got=f"--depth {options.depth}",
+            do="convert with --depth none",
+        )
     if options.depth != "all":
         wanted = (
             [] if options.depth == "none" else [_DEPTH + name.strip() for name in options.depth.split(",")]

@@ -70,7 +70,8 @@ def test_episodes_are_chosen(pristine: Path, tasks: str, episodes: str, chosen: 
         (Options(episodes="20"), "no episode of this data set: '20'[^$]*00000010"),
         (Options(episodes="1:3"), "--episodes is malformed"),
         (Options(tasks="49", episodes="10"), "no episode is chosen"),
-        (Options(depth="head"), "--depth head names a camera that is not there"),
+        (Options(depth="head"), "names no depth camera[^$]*--depth head[^$]*--depth none"),
+        (Options(depth="all"), "names no depth camera[^$]*--depth all[^$]*--depth none"),
     ],
 )
 def test_choices_of_what_is_not_there_are_refused(pristine: Path, options: Options, message: str) -> None:
@@ -88,6 +89,13 @@ def test_features_without_proprioception_and_with_some_depth(tmp_path: Path) -> 
         *(f"observation.images.depth.{camera}" for camera in ("head", "left_wrist")),
     ]
     assert set(source.read(0).columns) == {"observation.state", "action"}
+
+
+def test_an_unknown_depth_camera_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
+    demos = write_sample(tmp_path, episodes=(10,), frames=2, depth="gray16le")
+    with pytest.raises(ZooError, match="--depth head,nose names a camera that is not there") as refused:
+        Behavior1kSource.open(demos, Options(depth="head,nose"))
+    assert "none, all, or some of head, left_wrist, right_wrist" in str(refused.value)
 
 
 def test_a_frame_without_annotation_gets_its_tasks_sentence(sample: Path) -> None:
