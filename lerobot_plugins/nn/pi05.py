@@ -43,7 +43,7 @@ class PI05Network(nn.Module):
             }
         )
         width = expert.width
-        self.action_in_proj = nn.Linear(max_action_dim, width)
+        self.action_in_proj = float32_island(nn.Linear(max_action_dim, width))
         self.action_out_proj = float32_island(nn.Linear(width, max_action_dim))
         self.time_mlp_in = float32_island(nn.Linear(width, width))
         self.time_mlp_out = float32_island(nn.Linear(width, width))
@@ -78,7 +78,9 @@ class PI05Network(nn.Module):
 
     def velocity(self, x_BHA: Tensor, modulations: list[Tensor], context: Context) -> Tensor:
         """Velocities (B, H, A) of noisy actions, float32."""
-        hidden_BHW = self.expert(self.action_in_proj(x_BHA), modulations, context)
+        with no_autocast(x_BHA.device):
+            tokens_BHW = self.action_in_proj(x_BHA.float())
+        hidden_BHW = self.expert(tokens_BHW, modulations, context)
         with no_autocast(x_BHA.device):
             return self.action_out_proj(hidden_BHW.float())
 

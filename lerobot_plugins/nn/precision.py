@@ -10,9 +10,11 @@ Islands that stay in float32 inside that region:
 | island                      | where                                  | why                             |
 |-----------------------------|----------------------------------------|---------------------------------|
 | RMSNorm statistics          | transformers' `GemmaRMSNorm`           | mean of squares                 |
+| patches and their positions | `PrefixEncoder.embed_images`            | as in openpi                    |
 | rotary angles and rotation  | `PrefixEncoder`                        | phases up to the prefix length  |
 | normalised context          | the policy's context norm              | enters every cross-attention    |
 | time embedding              | `flow_matching.sinusoidal_embedding`   | phases up to 1570 rad           |
+| action tokens               | `pi05.velocity`                        | as in openpi                    |
 | time MLP, adaptive norms    | `pi05.modulations`                     | as in openpi                    |
 | velocity output, loss       | the head's last layer, `weighted_mean` | differences of near-equal terms |
 | sampled action, Euler steps | `flow_matching.euler_integrate`        | sums of small increments        |
@@ -62,13 +64,20 @@ def compute_dtype(reference: torch.Tensor) -> torch.dtype:
 
 
 def store_parameters(module: nn.Module, dtype: torch.dtype) -> None:
-    """Store trainable parameters in float32 and frozen ones in `dtype`; buffers stay as they are."""
+    """Store trainable parameters and islands in float32, frozen ones in `dtype`; buffers stay as they are."""
+    islands = {
+        id(parameter)
+        for layer in module.modules()
+        if getattr(layer, "float32_island", False)
+        for parameter in layer.parameters(recurse=False)
+    }
     for parameter in module.parameters():
-        parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
+        whole = parameter.requires_grad or id(parameter) in islands
+        parameter.data = parameter.data.to(torch.float32 if whole else dtype)
 
 
 def float32_island(layer: nn.Module) -> nn.Module:
-    """Mark a layer whose weights stay in float32 also where weights are stored for inference."""
+    """Mark a layer whose weights stay in float32, also frozen and where weights are stored for inference."""
     layer.float32_island = True
     return layer
 

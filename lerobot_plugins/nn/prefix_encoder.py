@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PaliGemmaModel
 
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.nn.precision import compute_dtype
+from lerobot_plugins.nn.precision import compute_dtype, float32_island, no_autocast
 
 
 @dataclass
@@ -77,6 +77,9 @@ class PrefixEncoder(nn.Module):
         self.vision_tower = model.vision_tower
         self.multi_modal_projector = model.multi_modal_projector
         self.language_model = model.language_model
+        embeddings = getattr(self.vision_tower, "vision_model", self.vision_tower).embeddings
+        float32_island(embeddings.patch_embedding)
+        float32_island(embeddings.position_embedding)
         self.gradient_checkpointing = False
         self._frozen: list[nn.Module] = []
 
@@ -167,7 +170,8 @@ class PrefixEncoder(nn.Module):
         batch = images_BChw[0].shape[0]
         stacked = torch.stack(list(images_BChw), dim=1).flatten(0, 1)
         tower = getattr(self.vision_tower, "vision_model", self.vision_tower)
-        x = tower.embeddings(stacked)
+        with no_autocast(stacked.device):
+            x = tower.embeddings(stacked.float())
         x = x.to(compute_dtype(x))
         for layer in tower.encoder.layers:
             x = self._run(_vision_layer, layer, x)

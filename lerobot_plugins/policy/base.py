@@ -302,12 +302,11 @@ class ZooPolicy(PreTrainedPolicy):
             store_for_inference(policy, policy.compute_dtype)  # before there is memory to convert
         report = load_weights(policy, path, rename=cls._own_name, ties=cls.tied_weights)
         if report.mis_shaped:
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # without a stored config the report says what it can
-                require_same_widths(
-                    config, PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub), path
-                )
+            # Without a stored config the report says what it can.
+            with contextlib.suppress(FileNotFoundError):
+                stored = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
+                require_same_network(config, stored, path)
+                require_same_widths(config, stored, path)
         begins = require_same(policy.ema, report, str(pretrained_name_or_path))
         report.require_complete(str(path))
         if policy.ema is not None and begins:
@@ -372,6 +371,24 @@ def require_same_widths(config: Any, stored: Any, path: Path) -> None:
                 expected=f"{trained} dimensions, as in the checkpoint's config.json",
                 do="use data with the features the policy was trained on, or train a new policy: "
                 f"--policy.type={config.type} instead of --policy.path",
+            )
+
+
+def require_same_network(config: Any, stored: Any, path: Path) -> None:
+    """Refuse a checkpoint whose network is not the one that the options describe.
+
+    Raises:
+        ZooError: A field that shapes the network differs.
+    """
+    for name in ("max_action_dim", "paligemma_variant", "action_expert_variant"):
+        here, there = getattr(config, name, None), getattr(stored, name, None)
+        if here != there:
+            raise ZooError(
+                f"{name} shapes the network and cannot change on --policy.path",
+                got=here,
+                expected=f"{there}, as in {path.parent}",
+                do=f"leave --policy.{name} out; to start a changed network from these weights where that is "
+                f"possible, pass --policy.type={config.type} --policy.init_from={path.parent}",
             )
 
 

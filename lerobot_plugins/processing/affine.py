@@ -8,7 +8,8 @@ Modes (q01 and q99 are quantiles of the whole training set):
 
 A dimension that never changed in the training set normalises to 0 and comes back as its one value; dividing
 by its range would turn a deviation of 0.001 into 199,984. A dimension whose quantiles coincide although it
-does change (a gripper that is closed in 99 % of the frames) uses its minimum and maximum.
+does change (a gripper that is closed in 99 % of the frames) uses its minimum and maximum. openpi's statistics
+have neither: there it counts as constant, and the log says so.
 """
 
 import logging
@@ -23,6 +24,7 @@ from lerobot_plugins.errors import ZooError
 logger = logging.getLogger(__name__)
 
 CONSTANT_TOLERANCE = 1e-6  # relative to the largest magnitude of the dimension, at least 1
+NARROW = 1e-4  # quantiles closer than this say nothing about the scale of a dimension
 OPENPI_EPSILON = 1e-6
 
 RESTAT = "convert the dataset again with `lerobot-plugins convert`, which writes exact statistics"
@@ -83,6 +85,8 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
     least, greatest = _range(mode, value)
     low, high = least, greatest
     constant = high - low <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(high))
+    if mode == "quantile" and not set(EXTREMES) <= value.keys():
+        constant = _without_scale(value, stats, name)
     offset: np.ndarray
     gain: np.ndarray
     if mode == "identity":
@@ -93,10 +97,10 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
     else:
         if mode == "quantile":
             q01, q99 = value["q01"], value["q99"]
-            coincide = (q99 - q01 <= CONSTANT_TOLERANCE * np.maximum(1.0, np.abs(q99))) & ~constant
+            coincide = (q99 - q01 <= NARROW) & (high - low > NARROW) & ~constant
             if coincide.any():
                 logger.warning(
-                    "%s: q01 equals q99 in dimensions %s, which do change: they use min and max instead",
+                    "%s: q01 and q99 coincide in dimensions %s, which change: they use min and max instead",
                     name,
                     np.flatnonzero(coincide).tolist(),
                 )
@@ -107,6 +111,23 @@ def affine_of(mode: str, stats: dict[str, np.ndarray], name: str) -> Affine:
         offset = np.where(constant, least, low + span / 2)
         gain = np.where(constant, 0.0, 2.0 / span)
     return Affine(torch.tensor(offset, dtype=torch.float32), torch.tensor(gain, dtype=torch.float32))
+
+
+def _without_scale(value: dict[str, np.ndarray], stats: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Dimensions whose quantiles coincide, where neither minimum nor maximum can stand in for them."""
+    constant = value["q99"] - value["q01"] <= NARROW
+    deviation = np.asarray(stats.get("std", np.zeros_like(value["q01"])), dtype=np.float64).ravel()
+    moving = constant & (deviation > NARROW)
+    if moving.any():
+        logger.warning(
+            "%s: q01 and q99 coincide in dimensions %s although they change (std %s), and there is no "
+            "minimum and maximum to use instead: they count as constant and will not move; "
+            "--policy.stats_source=dataset has what they need",
+            name,
+            np.flatnonzero(moving).tolist(),
+            np.round(deviation[moving], 4).tolist(),
+        )
+    return constant
 
 
 def _require_ordered(value: dict[str, np.ndarray], name: str) -> None:

@@ -51,7 +51,7 @@ class ExactNormalization(ProcessorStep):
         if missing:
             raise ZooError(
                 "there are no statistics for features that must be normalised",
-                got=f"statistics of {', '.join(sorted(stats))}",
+                got=f"statistics of {', '.join(sorted(stats))} in {self.dataset or 'the dataset'}",
                 expected=", ".join(missing),
                 do="set --policy.stats_source to a source that has them",
             )

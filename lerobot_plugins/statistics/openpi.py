@@ -85,17 +85,20 @@ def fit_width(stats: Mapping[str, np.ndarray], key: str, width: int, path: Path)
         path: The file, for messages.
 
     Raises:
-        ZooError: Fewer dimensions than the feature has, or more that are not zero.
+        ZooError: Fewer dimensions than the feature has, more that are not zero, or padding that starts before
+            the feature's last dimension: statistics of another robot.
     """
     found = len(next(iter(stats.values())))
-    surplus = sorted(name for name, value in stats.items() if value[width:].any())
-    if found < width or surplus:
-        nonzero = f", not zero beyond {width} in {', '.join(surplus)}" if surplus else ""
+    used = max((int(np.flatnonzero(value)[-1]) + 1 for value in stats.values() if value.any()), default=0)
+    # Padding starts where everything is zero; it must not start inside the feature.
+    if found < width or used > width or (found > width and used < width):
+        padded = f", zero in all statistics beyond {used}" if used < found else ""
         raise ZooError(
             f"the statistics of {key} in {path} have another width than the feature",
-            got=f"{found} dimensions{nonzero}",
+            got=f"{found} dimensions{padded}",
             expected=f"{width} dimensions, or more that are all zero (openpi pads to 32)",
-            do="use the statistics of this robot, or name the robot or dataset of this checkpoint",
+            do="use the statistics of this robot, or name the robot or dataset of this checkpoint; where the "
+            f"last of the {width} dimensions really never move, shorten the file's lists to {width}",
         )
     return {name: value[:width] for name, value in stats.items()}
 

@@ -25,7 +25,7 @@ from lerobot_plugins.checkpoints.load_report import empty_parameters
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.augmentation import augment_images
-from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time
+from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time, weighted_mean
 from lerobot_plugins.nn.pi05 import PI05Network
 from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.base import ZooPolicy
@@ -148,9 +148,16 @@ class PI05CometPolicy(ZooPolicy):
         augment = self.training and self.config.image_augmentation
         prefix = self.encode(batch, rng if augment else None)
         error_BHP = self.velocity_errors(prefix, action_BHP, noise_BHP, time_B)
-        logs = {"loss_over_real_dims": error_BHP[..., :width].detach().mean()}
-        if width < self.config.max_action_dim:
-            logs["loss_over_padded_dims"] = error_BHP[..., width:].detach().mean()
+        counts_BH1 = self.action_validity(batch)[..., None]
+        parts = {
+            "loss_over_real_dims": error_BHP[..., :width],
+            "loss_over_padded_dims": error_BHP[..., width:],
+        }
+        logs = {
+            name: weighted_mean(part.detach(), counts_BH1, keep_batch=False)
+            for name, part in parts.items()
+            if part.shape[-1]
+        }
         error = error_BHP if self.config.loss_over_padded_dims else error_BHP[..., :width]
         return error, error.new_ones(1), logs
 

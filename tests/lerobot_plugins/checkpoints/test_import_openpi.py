@@ -261,7 +261,7 @@ def test_absent_and_unfit_statistics_are_refused(tmp_path):
 def test_features_come_from_a_dataset_or_a_robot(checkpoint, toy_root, tmp_path):
     dataset = DatasetSource("local/toy", str(toy_root))
     output = tmp_path / "policy"
-    assert "not zero beyond" in refused(checkpoint, output, dataset=dataset)
+    assert "have another width than the feature" in refused(checkpoint, output, dataset=dataset)
     assert "both a dataset and a robot" in refused(checkpoint, output, dataset=dataset, robot="r1_pro")
     assert "neither a dataset nor a robot" in refused(checkpoint, output, robot=None)
     assert "unknown --robot" in refused(checkpoint, output, robot="r2d2")

@@ -233,3 +233,25 @@ def test_bfloat16_stays_close(networks, given):
             got = half.sample(prefix_of(half, given), given["noise"], 10)
         assert got.dtype == torch.float32
         assert torch.cosine_similarity(got.flatten(), expected.flatten(), dim=0) > 0.9999
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["masters", "stored for inference"])
+def test_patches_and_action_tokens_are_embedded_in_float32(given, stored):
+    """As in openpi, whose weights were trained that way."""
+    _, exact = stock_and_ours()
+    _, rough = stock_and_ours()
+    if stored:
+        store_for_inference(rough, torch.bfloat16)
+    seen: dict[str, list[Tensor]] = {"patches": [], "actions": []}
+    for network in (exact, rough):
+        for name, layer in (
+            ("patches", network.encoder.vision_tower.vision_model.embeddings),
+            ("actions", network.action_in_proj),
+        ):
+            layer.register_forward_hook(lambda _m, _i, out, name=name: seen[name].append(out))
+    with torch.no_grad():
+        our_velocity(exact, given)
+        with torch.autocast("cpu", torch.bfloat16):
+            our_velocity(rough, given)
+    for expected, got in seen.values():
+        assert torch.equal(got, expected)

@@ -62,7 +62,7 @@ def test_coinciding_quantiles_of_a_moving_dimension_use_its_range(caplog):
     gripper[:5] = 1  # open in half a percent of the frames
     affine = affine_of("quantile", stats_of(gripper), "action")
     assert affine.forward(torch.tensor([[0.0], [1.0]])).flatten().tolist() == pytest.approx([-1, 1], abs=1e-5)
-    assert "action: q01 equals q99 in dimensions [0]" in caplog.text
+    assert "action: q01 and q99 coincide in dimensions [0]" in caplog.text
 
 
 def test_raw_units_are_computed_in_float32():
@@ -121,3 +121,19 @@ def test_openpi_statistics_have_neither_minimum_nor_maximum(mode):
     torch.testing.assert_close(affine.inverse(affine.forward(x)), torch.tensor([1.2, 0.5]))
     with pytest.raises(ZooError, match="have no min, which min_max"):
         affine_of("min_max", stats, "state")
+
+
+def test_a_moving_dimension_without_scale_is_held_and_named(caplog):
+    """A gripper closed in 99 % of the frames, in openpi's statistics: no minimum, no maximum."""
+    stats = {"mean": [0.01, 0.5], "std": [0.1, 0.2], "q01": [0.0, 0.0], "q99": [0.0, 1.0]}
+    affine = affine_of("quantile", {key: np.array(value) for key, value in stats.items()}, "action")
+    assert affine.forward(torch.tensor([1.0, 1.0]))[0] == 0
+    assert "action: q01 and q99 coincide in dimensions [0] although they change (std [0.1])" in caplog.text
+    assert "--policy.stats_source=dataset" in caplog.text
+
+
+def test_a_narrow_dimension_of_openpi_is_constant():
+    """With its range of 1e-5, a deviation of 0.001 would become 181."""
+    stats = {"mean": [0.0], "std": [0.0], "q01": [0.0], "q99": [1e-5]}
+    affine = affine_of("quantile", {key: np.array(value) for key, value in stats.items()}, "state")
+    assert affine.forward(torch.tensor([0.001])).item() == 0

@@ -49,10 +49,14 @@ def test_too_few_dimensions_name_both_widths_and_the_file(file):
 
 
 def test_what_is_cut_must_be_zero(file):
-    with pytest.raises(
-        ZooError, match=r"(?s)32 dimensions, not zero beyond 22 in mean, q01, q99, std.*22 dim"
-    ):
+    with pytest.raises(ZooError, match=r"(?s)32 dimensions, zero in all statistics beyond 23.*22 dim"):
         fit_width(read_norm_stats(file)["action"], "action", 22, file)
+
+
+def test_padding_that_starts_inside_the_feature_is_another_robots(file):
+    """Otherwise every joint beyond it would count as one that never moves."""
+    with pytest.raises(ZooError, match=rf"(?s)action in {file}.*zero in all statistics beyond 23.*24 dim"):
+        fit_width(read_norm_stats(file)["action"], "action", 24, file)
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,8 @@ def test_frozen_weights_are_bfloat16_and_stay_to_the_bit(batch, changes, frozen)
         optimizer.zero_grad()
     for name, value in policy.state_dict().items():
         held = name.startswith(frozen) if frozen else False
-        assert value.dtype == (torch.bfloat16 if held else torch.float32), name
+        island = "patch_embedding" in name or "position_embedding" in name
+        assert value.dtype == (torch.bfloat16 if held and not island else torch.float32), name
         if held:
             assert torch.equal(value, before[name]), name
     for part in (TOWER, PROJECTOR, DECODER, "action_head.", "context_norm."):

@@ -111,6 +111,14 @@ def test_narrowing_is_not_widening(base, tmp_path):
         started_from(folder, max_action_dim=16)
 
 
+def test_a_checkpoint_keeps_its_width_and_says_how_to_widen_it(base, tmp_path):
+    base.save_pretrained(tmp_path / "base")
+    config = tiny_config(TYPE, max_action_dim=40)
+    words = r"max_action_dim shapes the network(.|\n)*32(.|\n)*--policy\.init_from="
+    with pytest.raises(ZooError, match=words):
+        PI05CometPolicy.from_pretrained(tmp_path / "base", config=config)
+
+
 def test_a_missing_file_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ZooError, match=r"model\.safetensors"):
