@@ -2,13 +2,14 @@
 
 Action tokens see every real token of the prefix and each other; the prefix sees none of them. So the prefix
 runs once (`PrefixEncoder`), and the expert reads its keys and values in every layer: the joint attention of
-pi0.5 (arXiv 2504.16054, openpi `gemma_pytorch.py`) exactly, without recomputing the prefix.
+pi0.5 (arXiv 2504.16054, openpi `gemma_pytorch.py`) exactly, without recomputing the prefix. Tokens may lead the
+actions (a goal): they see the prefix and each other, and the actions see them.
 
 Every norm is adaptive: y = rms(x) * (1 + scale) + shift, and the branch behind it enters the residual times
 gate, with (scale, shift, gate) = Dense(c) of the time condition c. They depend on time alone, so sampling
 computes them for all Euler steps at once.
 
-Legend: B batch, H action tokens, W expert width, Q query heads, K key/value heads, E head width,
+Legend: B batch, H expert tokens, W expert width, Q query heads, K key/value heads, E head width,
 S prefix tokens, T = S + H, N conditions (B in training, 1 per Euler step in sampling).
 """
 
@@ -45,12 +46,12 @@ class Context:
     Attributes:
         keys_values: Per layer (B, K, S, E), or (B, K, T, E) buffers whose last H places the expert
             overwrites in every step.
-        visible_B11T: True where a key is real.
-        cos_BHE, sin_BHE: Rotary angles of the action tokens.
+        visible_B1HT: True where a token may look at a key; (B, 1, 1, T) where all tokens see the same.
+        cos_BHE, sin_BHE: Rotary angles of the expert's tokens.
     """
 
     keys_values: list[tuple[Tensor, Tensor]]
-    visible_B11T: Tensor
+    visible_B1HT: Tensor
     cos_BHE: Tensor
     sin_BHE: Tensor
 
@@ -85,7 +86,7 @@ class ExpertAttention(nn.Module):
         self.o_proj = nn.Linear(num_heads * head_dim, width, bias=False)
 
     def forward(self, x_BHW: Tensor, keys_values: tuple[Tensor, Tensor], context: Context) -> Tensor:
-        """Attend to the prefix and among the action tokens."""
+        """Attend to the prefix and among the expert's tokens."""
         batch, horizon, _ = x_BHW.shape
         q, k, v = (
             part.view(batch, horizon, -1, self.head_dim).transpose(1, 2)
@@ -99,7 +100,7 @@ class ExpertAttention(nn.Module):
             q_BQHE,
             share(k_BKTE, group),
             share(v_BKTE, group),
-            attn_mask=context.visible_B11T,
+            attn_mask=context.visible_B1HT,
             scale=self.head_dim**-0.5,
         )
         return self.o_proj(mixed.transpose(1, 2).reshape(batch, horizon, -1))
@@ -108,9 +109,9 @@ class ExpertAttention(nn.Module):
 def _joined(
     prefix: tuple[Tensor, Tensor], k_BKHE: Tensor, v_BKHE: Tensor, context: Context
 ) -> tuple[Tensor, Tensor]:
-    """Keys and values of prefix and action tokens, (B, K, T, E)."""
+    """Keys and values of prefix and expert tokens, (B, K, T, E)."""
     k_prefix, v_prefix = prefix
-    total = context.visible_B11T.shape[-1]
+    total = context.visible_B1HT.shape[-1]
     if k_prefix.shape[2] < total:
         return torch.cat([k_prefix, k_BKHE], dim=2), torch.cat([v_prefix, v_BKHE], dim=2)
     horizon = k_BKHE.shape[2]
@@ -161,7 +162,7 @@ class ExpertLayer(nn.Module):
 
 
 class ActionExpert(nn.Module):
-    """Gemma layers with adaptive norms over action tokens.
+    """Gemma layers with adaptive norms over action tokens and what leads them.
 
     Args:
         variant: A key of `GEOMETRIES`.
@@ -201,10 +202,10 @@ class ActionExpert(nn.Module):
             return [norm.dense(condition_NW.float()) for norm in (*norms, self.norm)]
 
     def forward(self, x_BHW: Tensor, modulations: Sequence[Tensor], context: Context) -> Tensor:
-        """Last hidden states (B, H, W) of embedded action tokens.
+        """Last hidden states (B, H, W) of embedded tokens.
 
         Args:
-            x_BHW: Embedded action tokens.
+            x_BHW: Embedded tokens.
             modulations: What `modulations` made of the condition; rows (N) broadcast over the batch.
             context: What `expert_context` made of the prefix.
         """
@@ -231,23 +232,29 @@ def expert_context(
     horizon: int,
     gradient_scale: float = 1.0,
     in_place: bool = False,
+    leading: int = 0,
 ) -> Context:
     """Everything about the prefix that no denoising step changes.
 
     Args:
         encoder: Whose rotary embedding the keys carry.
         prefix: Encoded with `keys_values=True`.
-        horizon: H, number of action tokens.
+        horizon: H, number of the expert's tokens.
         gradient_scale: Factor on the gradient that flows into the prefix through its keys and values: 1 is
             the identity, 0 detaches (knowledge insulation, arXiv 2505.23705).
-        in_place: Give keys and values buffers with room for the action tokens, which every step overwrites:
+        in_place: Give keys and values buffers with room for the expert's tokens, which every step overwrites:
             the prefix is copied once instead of once per step. Not for gradients.
+        leading: How many of the tokens lead the actions and do not see them.
     """
     real_B1 = prefix.mask_BS.sum(dim=1, keepdim=True)
     position_BH = real_B1 + torch.arange(horizon, device=real_B1.device)
     reference = prefix.keys_values[0][0]
     cos, sin = encoder.language_model.rotary_emb(reference.float(), position_BH)
     visible = F.pad(prefix.mask_BS, (0, horizon), value=True)[:, None, None, :]
+    if leading:
+        action_H = torch.arange(horizon, device=real_B1.device) >= leading
+        among_HT = F.pad(action_H[:, None] | ~action_H, (prefix.mask_BS.shape[1], 0), value=True)
+        visible = visible & among_HT
     if in_place:
         keys_values = [
             (F.pad(k, (0, 0, 0, horizon)), F.pad(v, (0, 0, 0, horizon))) for k, v in prefix.keys_values

@@ -65,6 +65,12 @@ class PI05Network(nn.Module):
         """What the expert attends to; see `expert_context`."""
         return expert_context(self.encoder, prefix, horizon, gradient_scale, in_place)
 
+    @property
+    def writes_in_place(self) -> bool:
+        """Whether sampling's steps share buffers; a compiled step must not write into its inputs, or it cannot
+        be captured as a CUDA graph."""
+        return self._compiled is None
+
     def compile_step(self, mode: str) -> None:
         """Compile the denoising step of `sample` with `torch.compile`; the first chunk then takes minutes."""
         self._compiled = torch.compile(self.velocity, mode=mode, fullgraph=True)
@@ -95,15 +101,31 @@ class PI05Network(nn.Module):
 
         What depends on the prefix or on the time alone is computed before the first step.
         """
-        # A compiled step must not write into its inputs, or it cannot be captured as a CUDA graph.
-        context = self.context(prefix, noise_BHA.shape[1], in_place=self._compiled is None)
-        step_velocity = self._compiled or self.velocity
+        context = self.context(prefix, noise_BHA.shape[1], in_place=self.writes_in_place)
         table = self.modulations(torch.tensor(euler_times(num_steps), device=noise_BHA.device))
         steps = [[norm_N3W[step : step + 1] for norm_N3W in table] for step in range(num_steps)]
+        return self.denoise(context, steps, noise_BHA, guide)
+
+    def denoise(
+        self,
+        context: Context,
+        steps: list[list[Tensor]],
+        noise_BHA: Tensor,
+        guide: Callable[..., Tensor] | None = None,
+    ) -> Tensor:
+        """Euler steps from noise to actions, (B, H, A) float32.
+
+        Args:
+            context: What the expert attends to.
+            steps: What `modulations` makes of each step's time, rows (N) broadcast over the batch.
+            noise_BHA: The sample at t = 1.
+            guide: See `euler_integrate`.
+        """
+        step_velocity = self._compiled or self.velocity
 
         # Real-time chunking guides with gradients on, but never through the network.
         @torch.no_grad()
         def velocity(x_BHA: Tensor, modulations: Any) -> Tensor:
             return step_velocity(x_BHA, modulations, context)
 
-        return euler_integrate(velocity, noise_BHA.float(), num_steps, guide, conditions=steps)
+        return euler_integrate(velocity, noise_BHA.float(), len(steps), guide, conditions=steps)

@@ -4,7 +4,8 @@ The encoder holds transformers' own sub-modules under their own parameter names 
 `multi_modal_projector`, `language_model`) and runs its own loop over their layers. The loop keeps each
 layer's keys and values for experts that attend to them, which transformers drops while checkpointing, and
 checkpoints each layer with `torch.utils.checkpoint`. The prefix is fully bidirectional among valid
-tokens; suffix tokens (actions) are never part of it.
+tokens; suffix tokens (actions) are never part of it. Text that the model writes behind a prefix is causal:
+`encode` takes it along in training, `cached_decoding` continues a prefix token by token.
 
 Since transformers 5.4 the embedding multiplies by sqrt(D) itself and picture features are not divided:
 nothing is scaled here.
@@ -185,17 +186,30 @@ class PrefixEncoder(nn.Module):
         return tokens, mask
 
     def encode(
-        self, x_BSD: Tensor, mask_BS: Tensor, *, keys_values: bool = False, hidden: bool = True
+        self,
+        x_BSD: Tensor,
+        mask_BS: Tensor,
+        *,
+        keys_values: bool = False,
+        hidden: bool = True,
+        causal: int = 0,
     ) -> Prefix:
-        """Run the language model over embedded tokens, bidirectional among the unmasked ones."""
+        """Run the language model over embedded tokens, bidirectional among the unmasked ones.
+
+        The last `causal` tokens see only those before them, and the others do not see them (prefix-LM).
+        """
         position_BS = positions_from_mask(mask_BS)
         cos, sin = self.language_model.rotary_emb(x_BSD.float(), position_BS)
         visible = mask_BS[:, None, None, :]
+        if causal:
+            length = mask_BS.shape[1]
+            rank_S = (torch.arange(length, device=mask_BS.device) - (length - causal)).clamp(min=-1)
+            visible = visible & (rank_S <= rank_S[:, None])
         kept: list[tuple[Tensor, Tensor]] = []
         layers = self.language_model.layers
         for index, layer in enumerate(layers):
             stop = index == len(layers) - 1 and not hidden
-            x_BSD, k, v = self._run(_language_layer, layer, x_BSD, visible, cos, sin, stop)
+            x_BSD, k, v = self._run(language_layer, layer, x_BSD, visible, cos, sin, stop)
             if keys_values:
                 kept.append((k, v))
         final = self.language_model.norm(x_BSD) if hidden else None
@@ -212,10 +226,25 @@ def _vision_layer(layer: nn.Module, x: Tensor) -> Tensor:
     return layer(x, attention_mask=None)
 
 
-def _language_layer(
-    layer: Any, x_BSD: Tensor, visible: Tensor, cos: Tensor, sin: Tensor, stop: bool
+def language_layer(
+    layer: Any,
+    x_BSD: Tensor,
+    visible: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    stop: bool = False,
+    attend: Callable[..., Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One Gemma decoder layer; returns its output and its rotated keys and values."""
+    """One Gemma decoder layer; returns its output and its rotated keys and values.
+
+    Args:
+        layer: transformers' `GemmaDecoderLayer`.
+        x_BSD: Hidden states.
+        visible: Mask of the attention, broadcastable to (B, Q, S, keys).
+        cos: Cosines of the rotary angles, (B, S, E); `sin` likewise.
+        stop: Leave after keys and values, which is all that is read of the last layer of a prefix.
+        attend: Replaces the attention: (q_BQSE, k_BKSE, v_BKSE, visible, scale) -> (B, Q, S, E).
+    """
     attention = layer.self_attn
     batch, length, _ = x_BSD.shape
     normed = layer.input_layernorm(x_BSD)
@@ -228,11 +257,15 @@ def _language_layer(
     if stop:
         return x_BSD, k_BKSE, v_BKSE
     q_BQSE = rotate(heads(attention.q_proj), cos, sin)
+    mixed = (attend or _attend)(q_BQSE, k_BKSE, v_BKSE, visible, attention.scaling)
+    x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+    return x_BSD + layer.mlp(layer.post_attention_layernorm(x_BSD)), k_BKSE, v_BKSE
+
+
+def _attend(q_BQSE: Tensor, k_BKSE: Tensor, v_BKSE: Tensor, visible: Tensor, scale: float) -> Tensor:
     # Not `enable_gqa`: together with a mask it leaves CUDA's fused kernels. Gemma has one key/value head, so
     # sharing it among the query heads is a view.
     group = q_BQSE.shape[1] // k_BKSE.shape[1]
-    mixed = F.scaled_dot_product_attention(
-        q_BQSE, share(k_BKSE, group), share(v_BKSE, group), attn_mask=visible, scale=attention.scaling
+    return F.scaled_dot_product_attention(
+        q_BQSE, share(k_BKSE, group), share(v_BKSE, group), attn_mask=visible, scale=scale
     )
-    x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
-    return x_BSD + layer.mlp(layer.post_attention_layernorm(x_BSD)), k_BKSE, v_BKSE

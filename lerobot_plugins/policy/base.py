@@ -26,11 +26,11 @@ from torch import Tensor
 from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weights
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
-from lerobot_plugins.nn.flow_matching import weighted_mean
 from lerobot_plugins.nn.precision import autocast, parse_dtype, store_for_inference, store_parameters
 from lerobot_plugins.policy.batches import batch_size, select_rows, valid_actions
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
 from lerobot_plugins.policy.ema import PREFIX, WeightAverage, require_same
+from lerobot_plugins.policy.losses import LossTerm, total
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_plugins.policy.randomness import (
     EVALUATION,
@@ -90,12 +90,14 @@ class ZooPolicy(PreTrainedPolicy):
 
     # What a policy writes itself.
 
-    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
+    def loss_terms(
+        self, batch: dict[str, Any], rng: np.random.Generator
+    ) -> tuple[list[LossTerm], dict[str, Tensor]]:
         """Errors of a training batch, before any reduction.
 
         Returns:
-            Errors (B, ..., H, A), their weights (broadcastable; the padding mask is applied by the
-            caller), and named scalars to log: the same names on every rank and step.
+            The terms of the loss (the padding mask of actions is applied by the caller), and named scalars to
+            log: the same names on every rank and step.
         """
         raise NotImplementedError
 
@@ -134,10 +136,9 @@ class ZooPolicy(PreTrainedPolicy):
         if reduction not in ("mean", "none"):
             raise ZooError("unknown reduction", got=reduction, expected="mean or none")
         with self._weights(), autocast(self.device, self.compute_dtype):
-            error, weight, logs = self.loss_terms(batch, self._loss_generator())
-        valid = self.action_validity(batch)
-        weight = weight * valid.view(valid.shape[0], *[1] * (error.ndim - 3), valid.shape[1], 1)
-        loss = weighted_mean(error, weight, keep_batch=reduction == "none")
+            terms, logs = self.loss_terms(batch, self._loss_generator())
+        valid_BH = self.action_validity(batch)
+        loss = total([term.masked(valid_BH) for term in terms], keep_batch=reduction == "none")
         logs["pad_fraction"] = 1.0 - valid_actions(batch).float().mean()
         # One transfer, so that the device is waited for once.
         values = torch.stack([value.float() for value in logs.values()]).tolist()
@@ -193,11 +194,19 @@ class ZooPolicy(PreTrainedPolicy):
             if len(rows) < size:
                 batch = select_rows(batch, rows, size)
                 noise = None if noise is None else noise[rows]
-            chunk_RHA = self.predict_action_chunk(batch, noise=noise)
-            trace.publish_chunk(chunk_RHA, rows)
-            for row, chunk_HA in zip(rows, chunk_RHA, strict=True):
-                self.queues.push(row, chunk_HA[: self.config.n_action_steps])
+            chunk_RHA, steps = self.next_chunks(batch, rows, noise)
+            for row, chunk_HA, count in zip(rows, chunk_RHA, steps, strict=True):
+                self.queues.push(row, chunk_HA[:count])
         return self.queues.pop()
+
+    def next_chunks(
+        self, batch: dict[str, Any], rows: list[int], noise: Tensor | None
+    ) -> tuple[Tensor, list[int]]:
+        """Chunks (R, H, A) for rows whose queue is empty, announced to who watches, and how many actions of
+        each are executed."""
+        chunk_RHA = self.predict_action_chunk(batch, noise=noise)
+        trace.publish_chunk(chunk_RHA, rows)
+        return chunk_RHA, [self.config.n_action_steps] * len(rows)
 
     def reset(self) -> None:
         """Forget everything about the current episodes."""

@@ -28,6 +28,7 @@ from lerobot_plugins.nn.precision import no_autocast
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens
+from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
 from lerobot_policy_paligemma_flow.head import FlowHead
@@ -105,8 +106,10 @@ class PaliGemmaFlowPolicy(ZooPolicy):
 
     # Training.
 
-    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
-        """Squared velocity errors (B, K, H, A), their weights, and the flow loss at low and high times."""
+    def loss_terms(
+        self, batch: dict[str, Any], rng: np.random.Generator
+    ) -> tuple[list[LossTerm], dict[str, Tensor]]:
+        """Squared velocity errors (B, K, H, A), and the flow loss at low and high times."""
         context_BSD, mask_BS = self.encode(batch)
         action_BHA = batch[ACTION].float()
         batch_size, horizon, width = action_BHA.shape
@@ -125,7 +128,8 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         )
         weights = self.config.action_dim_weights
         weight_A = torch.ones(width) if weights is None else torch.tensor(weights, dtype=torch.float32)
-        return error_BKHA, weight_A.to(action_BHA.device), self._logs(error_BKHA.detach(), time)
+        term = LossTerm(error_BKHA, weight_A.to(action_BHA.device), per_action=True)
+        return [term], self._logs(error_BKHA.detach(), time)
 
     def velocity_errors(
         self,

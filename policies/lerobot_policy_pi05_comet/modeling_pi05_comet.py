@@ -31,6 +31,7 @@ from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.control import make_queues
+from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_policy_pi05_comet.configuration_pi05_comet import VOCABULARIES, PI05CometConfig
@@ -139,7 +140,9 @@ class PI05CometPolicy(ZooPolicy):
 
     # Training.
 
-    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
+    def loss_terms(
+        self, batch: dict[str, Any], rng: np.random.Generator
+    ) -> tuple[list[LossTerm], dict[str, Tensor]]:
         """Squared velocity errors over the dims that count, (B, H, A) or (B, H, P), all with weight 1."""
         width = self.config.action_width
         action_BHP = F.pad(batch[ACTION].float(), (0, self.config.max_action_dim - width))
@@ -159,7 +162,7 @@ class PI05CometPolicy(ZooPolicy):
             if part.shape[-1]
         }
         error = error_BHP if self.config.loss_over_padded_dims else error_BHP[..., :width]
-        return error, error.new_ones(1), logs
+        return [LossTerm(error, error.new_ones(1), per_action=True)], logs
 
     def velocity_errors(
         self, prefix: Prefix, action_BHP: Tensor, noise_BHP: Tensor, time_B: Tensor

@@ -19,32 +19,56 @@ def test_the_loss_is_a_finite_float32_scalar_with_named_floats(shared, batch):
     assert all(isinstance(value, float) for value in logs.values()), "LeRobot logs nothing else"
 
 
-def test_rows_are_reduced_to_their_means(shared, batch):
-    rows, _ = shared(batch, reduction="none")
-    mean, _ = shared(batch)
-    valid = (~batch["action_is_pad"]).sum(1)
-    assert rows.shape == (len(valid),)
-    torch.testing.assert_close((rows * valid).sum() / valid.sum(), mean)
+def counting(term, batch) -> torch.Tensor:
+    """The weight of every error of a term, padded actions left out."""
+    weight = term.weight.expand_as(term.error).float()
+    if not term.per_action:
+        return weight
+    padded = batch["action_is_pad"]
+    return weight.masked_fill(
+        padded.view(len(padded), *[1] * (term.error.ndim - 3), padded.shape[1], 1).expand_as(weight), 0.0
+    )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_the_loss_is_the_weighted_mean_of_what_counts(policy, batch, reduction, monkeypatch):
+    whole = policy.loss_terms
+    seen = []
+
+    def watched(*arguments: object):
+        terms, logs = whole(*arguments)
+        seen.extend(terms)
+        return terms, logs
+
+    monkeypatch.setattr(policy, "loss_terms", watched)
+    loss, _ = policy(batch, reduction=reduction)
+    rows = len(batch["action_is_pad"])
+    expected = torch.zeros(rows if reduction == "none" else 1)
+    for term in seen:
+        weight = counting(term, batch).reshape(len(expected), -1)
+        error = term.error.float().reshape(len(expected), -1)
+        expected += term.coefficient * (weight * error).sum(1) / weight.sum(1).clamp(min=1e-9)
+    assert any(term.per_action for term in seen)
+    torch.testing.assert_close(loss.reshape(-1), expected)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_padded_actions_count_neither_above_nor_below(policy, batch, reduction, monkeypatch):
     before, _ = policy(batch, reduction=reduction)
     whole = policy.loss_terms
-    seen = {}
 
     def spoiled(*arguments: object):
-        error, weight, logs = whole(*arguments)
-        padded = batch["action_is_pad"]
-        padded = padded.view(len(padded), *[1] * (error.ndim - 3), padded.shape[1], 1).expand_as(error)
-        seen["valid"] = error[~padded]
-        return torch.where(padded, 1e6, error), weight, logs
+        terms, logs = whole(*arguments)
+        for term in terms:
+            if term.per_action:
+                padded = batch["action_is_pad"]
+                padded = padded.view(len(padded), *[1] * (term.error.ndim - 3), padded.shape[1], 1)
+                term.error = torch.where(padded, 1e6, term.error)
+        return terms, logs
 
     monkeypatch.setattr(policy, "loss_terms", spoiled)
     after, _ = policy(batch, reduction=reduction)
     torch.testing.assert_close(after, before)
-    if reduction == "mean":
-        torch.testing.assert_close(after, seen["valid"].mean())
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lerobot_plugins.nn.flow_matching import euler_integrate
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
+from lerobot_plugins.policy.losses import LossTerm
 
 WIDTH = 2
 
@@ -39,13 +40,13 @@ class StubPolicy(ZooPolicy):
         self.matrix_dtype: torch.dtype | None = None
         self.settle_parameters()
 
-    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict]:
+    def loss_terms(self, batch: dict[str, Any], rng: np.random.Generator) -> tuple[list[LossTerm], dict]:
         """Squared distance between actions and noise; remembers what matrix products compute in."""
         action = batch["action"]
         self.matrix_dtype = (action @ self.weight).dtype
         noise = torch.from_numpy(rng.standard_normal(tuple(action.shape), dtype=np.float32))
         error = (action * self.weight.mean() - noise).square()
-        return error, torch.ones(WIDTH), {"noise": noise.mean()}
+        return [LossTerm(error, torch.ones(WIDTH), per_action=True)], {"noise": noise.mean()}
 
     def sample_chunk(self, batch: dict[str, Any], noise_BHA: Tensor | None, **rtc: Any) -> Tensor:
         """Counting chunks; with guidance, Euler over a constant field."""
