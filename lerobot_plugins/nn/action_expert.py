@@ -2,8 +2,8 @@
 
 Action tokens see every real token of the prefix and each other; the prefix sees none of them. So the prefix
 runs once (`PrefixEncoder`), and the expert reads its keys and values in every layer: the joint attention of
-pi0.5 (arXiv 2504.16054, openpi `gemma_pytorch.py`) exactly, without recomputing the prefix. Tokens may lead the
-actions (a goal): they see the prefix and each other, and the actions see them.
+pi0.5 (arXiv 2504.16054, openpi `gemma_pytorch.py`) exactly, without recomputing the prefix. Tokens may lead
+the actions (a goal): they see the prefix and each other, and the actions see them.
 
 Every norm is adaptive: y = rms(x) * (1 + scale) + shift, and the branch behind it enters the residual times
 gate, with (scale, shift, gate) = Dense(c) of the time condition c. They depend on time alone, so sampling

@@ -1,8 +1,8 @@
 """Text behind a prefix, written a few tokens at a time over keys and values that stay where they are.
 
 The buffers have room for every token there will be, so nothing is copied while decoding and shapes never
-change. Rows may have prefixes of different length: each row's tokens continue at its own position, and padding
-of a prefix is never a key.
+change. Rows may have prefixes of different length: each row's tokens continue at its own position, and
+padding of a prefix is never a key.
 
 Legend: B batch, N tokens fed at once, L tokens there will be, S prefix tokens, T = S + L, D language width,
 Q query heads, K key/value heads, E head width.
@@ -35,8 +35,9 @@ class CachedDecoder:
         position_BL = prefix.mask_BS.sum(dim=1, keepdim=True) + token_L
         self._cos, self._sin = self._model.rotary_emb(prefix.keys_values[0][0].float(), position_BL)
         causal_LL = token_L <= token_L[:, None]
-        prefix_BLS = prefix.mask_BS[:, None, :].expand(-1, length, -1)
-        self._visible_B1LT = torch.cat([prefix_BLS, causal_LL.expand(len(prefix_BLS), -1, -1)], dim=2)[:, None]
+        prefix_BLS = prefix.mask_BS[:, None].expand(-1, length, -1)
+        causal_BLL = causal_LL.expand(len(prefix_BLS), -1, -1)
+        self._visible_B1LT = torch.cat([prefix_BLS, causal_BLL], dim=2)[:, None]
 
     def feed(self, x_BND: Tensor) -> Tensor:
         """Feed N embedded tokens, causal among themselves; returns their last hidden states, (B, N, D)."""

@@ -67,8 +67,8 @@ class PI05Network(nn.Module):
 
     @property
     def writes_in_place(self) -> bool:
-        """Whether sampling's steps share buffers; a compiled step must not write into its inputs, or it cannot
-        be captured as a CUDA graph."""
+        """Whether the steps of sampling share buffers; a compiled step must not write into its inputs, or it
+        cannot be captured as a CUDA graph."""
         return self._compiled is None
 
     def compile_step(self, mode: str) -> None:

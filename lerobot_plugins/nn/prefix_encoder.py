@@ -33,7 +33,8 @@ class Prefix:
     """What the encoder knows about an observation.
 
     Attributes:
-        hidden_BSD: Last hidden states after the final norm; None if only keys and values were asked for.
+        hidden_BSD: Last hidden states after the final norm, of the causal tokens alone where there are some;
+            None if only keys and values were asked for.
         mask_BS: True where a token is real.
         position_BS: Rotary positions: each real token's rank among the real tokens of its row, from 0.
         keys_values: Per layer, rotated keys and values, each (B, K, S, E); empty unless asked for.
@@ -148,11 +149,19 @@ class PrefixEncoder(nn.Module):
         Raises:
             ZooError: No camera, or a camera without its mask.
         """
-        image_tokens, image_mask = self.embed_images(images_BChw, image_masks_B)
-        text_tokens = self.language_model.embed_tokens(tokens_BL)
-        x_BSD = torch.cat([image_tokens, text_tokens.to(image_tokens.dtype)], dim=1)
-        mask_BS = torch.cat([image_mask, token_mask_BL.bool()], dim=1)
+        pictures = self.embed_images(images_BChw, image_masks_B)
+        x_BSD, mask_BS = self.with_prompt(*pictures, tokens_BL, token_mask_BL)
         return self.encode(x_BSD, mask_BS, keys_values=keys_values, hidden=hidden)
+
+    def with_prompt(
+        self, pictures_BND: Tensor, picture_mask_BN: Tensor, tokens_BL: Tensor, token_mask_BL: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Embedded pictures and a prompt behind them: tokens (B, S, D) and their mask (B, S)."""
+        text_BLD = self.language_model.embed_tokens(tokens_BL).to(pictures_BND.dtype)
+        return (
+            torch.cat([pictures_BND, text_BLD], dim=1),
+            torch.cat([picture_mask_BN, token_mask_BL.bool()], dim=1),
+        )
 
     def embed_images(
         self, images_BChw: Sequence[Tensor], image_masks_B: Sequence[Tensor | None]
@@ -196,7 +205,8 @@ class PrefixEncoder(nn.Module):
     ) -> Prefix:
         """Run the language model over embedded tokens, bidirectional among the unmasked ones.
 
-        The last `causal` tokens see only those before them, and the others do not see them (prefix-LM).
+        The last `causal` tokens see only those before them, and the others do not see them (prefix-LM). With
+        such tokens the hidden states are theirs alone, and the last layer computes no others.
         """
         position_BS = positions_from_mask(mask_BS)
         cos, sin = self.language_model.rotary_emb(x_BSD.float(), position_BS)
@@ -208,8 +218,9 @@ class PrefixEncoder(nn.Module):
         kept: list[tuple[Tensor, Tensor]] = []
         layers = self.language_model.layers
         for index, layer in enumerate(layers):
-            stop = index == len(layers) - 1 and not hidden
-            x_BSD, k, v = self._run(language_layer, layer, x_BSD, visible, cos, sin, stop)
+            last = index == len(layers) - 1
+            outputs = None if not last else 0 if not hidden else causal or None
+            x_BSD, k, v = self._run(language_layer, layer, x_BSD, visible, cos, sin, outputs)
             if keys_values:
                 kept.append((k, v))
         final = self.language_model.norm(x_BSD) if hidden else None
@@ -232,7 +243,7 @@ def language_layer(
     visible: Tensor,
     cos: Tensor,
     sin: Tensor,
-    stop: bool = False,
+    outputs: int | None = None,
     attend: Callable[..., Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One Gemma decoder layer; returns its output and its rotated keys and values.
@@ -242,23 +253,26 @@ def language_layer(
         x_BSD: Hidden states.
         visible: Mask of the attention, broadcastable to (B, Q, S, keys).
         cos: Cosines of the rotary angles, (B, S, E); `sin` likewise.
-        stop: Leave after keys and values, which is all that is read of the last layer of a prefix.
+        outputs: Compute the output of the last so many tokens only; 0 leaves after keys and values, which is
+            all that is read of the last layer of a prefix.
         attend: Replaces the attention: (q_BQSE, k_BKSE, v_BKSE, visible, scale) -> (B, Q, S, E).
     """
     attention = layer.self_attn
-    batch, length, _ = x_BSD.shape
     normed = layer.input_layernorm(x_BSD)
 
-    def heads(projection: nn.Module) -> Tensor:
-        return projection(normed).view(batch, length, -1, attention.head_dim).transpose(1, 2)
+    def heads(projection: nn.Module, x: Tensor) -> Tensor:
+        return projection(x).view(*x.shape[:2], -1, attention.head_dim).transpose(1, 2)
 
-    k_BKSE = rotate(heads(attention.k_proj), cos, sin)
-    v_BKSE = heads(attention.v_proj)
-    if stop:
+    k_BKSE = rotate(heads(attention.k_proj, normed), cos, sin)
+    v_BKSE = heads(attention.v_proj, normed)
+    if outputs == 0:
         return x_BSD, k_BKSE, v_BKSE
-    q_BQSE = rotate(heads(attention.q_proj), cos, sin)
+    if outputs is not None:
+        x_BSD, normed, cos, sin = (x[:, -outputs:] for x in (x_BSD, normed, cos, sin))
+        visible = visible[:, :, -outputs:]
+    q_BQSE = rotate(heads(attention.q_proj, normed), cos, sin)
     mixed = (attend or _attend)(q_BQSE, k_BKSE, v_BKSE, visible, attention.scaling)
-    x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+    x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).flatten(2))
     return x_BSD + layer.mlp(layer.post_attention_layernorm(x_BSD)), k_BKSE, v_BKSE
 
 

@@ -12,7 +12,12 @@ from torch import Tensor
 from lerobot_plugins.nn.cached_decoding import CachedDecoder
 from lerobot_plugins.nn.paligemma import build_paligemma, geometry_of
 from lerobot_plugins.nn.precision import autocast
-from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
+from lerobot_plugins.nn.prefix_encoder import (
+    Prefix,
+    PrefixEncoder,
+    language_layer,
+    positions_from_mask,
+)
 
 B, S, L, D = 3, 9, 6, 128
 
@@ -41,18 +46,37 @@ def in_one_pass(encoder: PrefixEncoder, prefix_BSD: Tensor, mask_BS: Tensor, tex
 @torch.no_grad()
 def test_the_prefix_does_not_see_the_text(encoder):
     prefix_BSD, mask_BS, text_BLD = embedded()
-    alone = encoder.encode(prefix_BSD, mask_BS).hidden_BSD
-    together = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD[:, :S]
-    torch.testing.assert_close(together[mask_BS], alone[mask_BS], rtol=0, atol=2e-6)
+    alone = encoder.encode(prefix_BSD, mask_BS, keys_values=True).keys_values
+    together = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).keys_values
+    for own, joint in zip(alone, together, strict=True):
+        for mine, theirs in zip(own, joint, strict=True):
+            rows = [part.transpose(1, 2)[:, :S][mask_BS] for part in (theirs, mine)]
+            torch.testing.assert_close(*rows, rtol=0, atol=2e-6)
+
+
+@torch.no_grad()
+def test_the_last_layer_computes_the_text_alone(encoder):
+    """Against whole layers with a literal mask: the prefix sees itself, text what is before it."""
+    prefix_BSD, mask_BS, text_BLD = embedded()
+    seen = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD
+    assert seen.shape == (B, L, D)
+    x = torch.cat([prefix_BSD, text_BLD], dim=1)
+    mask = F.pad(mask_BS, (0, L), value=True)
+    cos, sin = encoder.language_model.rotary_emb(x, positions_from_mask(mask))
+    place = torch.arange(S + L)
+    visible = mask[:, None, None] & ((place < S) | (place <= place[:, None]))
+    for layer in encoder.language_model.layers:
+        x, _, _ = language_layer(layer, x, visible, cos, sin)
+    torch.testing.assert_close(seen, encoder.language_model.norm(x)[:, S:], rtol=0, atol=5e-6)
 
 
 @torch.no_grad()
 def test_text_sees_what_is_before_it_and_nothing_after(encoder):
     prefix_BSD, mask_BS, text_BLD = embedded()
-    before = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD[:, S:]
+    before = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD
     changed = text_BLD.clone()
     changed[:, 3] += 1
-    after = in_one_pass(encoder, prefix_BSD, mask_BS, changed).hidden_BSD[:, S:]
+    after = in_one_pass(encoder, prefix_BSD, mask_BS, changed).hidden_BSD
     moved_BL = (after - before).abs().amax(dim=-1) > 1e-4
     assert moved_BL.tolist() == [[False] * 3 + [True] * 3] * B
 
@@ -61,7 +85,7 @@ def test_text_sees_what_is_before_it_and_nothing_after(encoder):
 @pytest.mark.parametrize("groups", [[1] * L, [4, 2], [2, 1, 1, 2], [L]], ids=str)
 def test_written_in_groups_it_equals_one_pass(encoder, groups):
     prefix_BSD, mask_BS, text_BLD = embedded()
-    expected = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD[:, S:]
+    expected = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD
     prefix = encoder.encode(prefix_BSD, mask_BS, keys_values=True, hidden=False)
     decoder = CachedDecoder(encoder, prefix, L)
     written = torch.cat([decoder.feed(part) for part in text_BLD.split(groups, dim=1)], dim=1)
@@ -89,7 +113,7 @@ def test_any_number_of_key_value_heads(key_value_heads):
     geometry["text_config"]["num_key_value_heads"] = key_value_heads
     encoder = PrefixEncoder(build_paligemma(geometry)).eval()
     prefix_BSD, mask_BS, text_BLD = embedded()
-    expected = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD[:, S:]
+    expected = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD
     prefix = encoder.encode(prefix_BSD, mask_BS, keys_values=True, hidden=False)
     decoder = CachedDecoder(encoder, prefix, L)
     written = torch.cat([decoder.feed(part) for part in text_BLD.split(2, dim=1)], dim=1)
@@ -117,7 +141,7 @@ def test_more_tokens_than_announced_are_a_mistake(encoder):
 @torch.no_grad()
 def test_bfloat16_stays_close(encoder):
     prefix_BSD, mask_BS, text_BLD = embedded()
-    expected = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD[:, S:]
+    expected = in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD
     with autocast(torch.device("cpu"), torch.bfloat16):
         prefix = encoder.encode(prefix_BSD.bfloat16(), mask_BS, keys_values=True, hidden=False)
         written = CachedDecoder(encoder, prefix, L).feed(text_BLD)
@@ -127,6 +151,6 @@ def test_bfloat16_stays_close(encoder):
 def test_gradients_flow_through_causal_text(encoder):
     prefix_BSD, mask_BS, text_BLD = embedded()
     prefix_BSD.requires_grad_(True)
-    in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD[:, S:].square().sum().backward()
+    in_one_pass(encoder, prefix_BSD, mask_BS, text_BLD).hidden_BSD.square().sum().backward()
     assert prefix_BSD.grad[mask_BS].abs().min() > 0
     assert not prefix_BSD.grad[~mask_BS].any()
