@@ -1,10 +1,11 @@
-"""openpi's training augmentation of pictures, drawn for each picture of a batch anew.
+"""Training augmentation of pictures, drawn for each picture of a batch anew. openpi's recipe:
 
     geometry (base camera)   crop 95 % at a random place, resize back; rotate by up to 5 degrees
     colour (all cameras)     brightness, contrast around the picture's mean, saturation around the pixel's
 
-The formulas are those of openpi's PyTorch port, in [0, 1] and in its order. That port draws once for a
-whole batch; openpi's JAX code, which trained the published weights, draws for each picture, as here.
+Another `Recipe` has other ranges, and may turn hues. The formulas are those of openpi's PyTorch port, in
+[0, 1] and in its order. That port draws once for a whole batch; openpi's JAX code, which trained the
+published weights, draws for each picture, as here.
 
 Legend: B batch, C channels, h x w picture size.
 """
@@ -16,18 +17,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CROP = 0.95
-MAX_DEGREES = 5.0
 MIN_DEGREES = 0.1  # a smaller rotation is none
-BRIGHTNESS = (0.7, 1.3)
-CONTRAST = (0.6, 1.4)
-SATURATION = (0.5, 1.5)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How far pictures are changed.
+
+    Args:
+        crop: Share of height and width that a crop keeps.
+        max_degrees: Largest rotation to either side.
+        brightness: Range of the factor; likewise contrast and saturation.
+        hue: Largest turn of the colours around grey to either side, as a share of the circle.
+    """
+
+    crop: float = 0.95
+    max_degrees: float = 5.0
+    brightness: tuple[float, float] = (0.7, 1.3)
+    contrast: tuple[float, float] = (0.6, 1.4)
+    saturation: tuple[float, float] = (0.5, 1.5)
+    hue: float = 0.0
+
+    def kept(self, size: int) -> int:
+        """Pixels of one axis that a crop keeps."""
+        return int(size * self.crop + 1e-6)  # a share made of whole pixels gives them back
+
+
+OPENPI = Recipe()
 
 
 @dataclass(frozen=True)
 class Draws:
     """Random numbers of one camera's pictures, each (B,): `top` and `left` of the crop in pixels, `degrees`
-    of rotation, and the factors of the three colour changes."""
+    of rotation, the factors of three colour changes, and the turn of the `hue` in radians."""
 
     top: Tensor
     left: Tensor
@@ -35,52 +57,66 @@ class Draws:
     brightness: Tensor
     contrast: Tensor
     saturation: Tensor
+    hue: Tensor
 
 
-def draw(rng: np.random.Generator, shape: torch.Size, device: torch.device) -> Draws:
+def draw(rng: np.random.Generator, shape: torch.Size, device: torch.device, recipe: Recipe = OPENPI) -> Draws:
     """Draws for pictures of a shape (B, C, h, w); equal generators give equal draws, on any device."""
     batch, _, height, width = shape
     rows = [
-        rng.integers(0, height - int(height * CROP) + 1, batch),
-        rng.integers(0, width - int(width * CROP) + 1, batch),
-        rng.uniform(-MAX_DEGREES, MAX_DEGREES, batch),
-        rng.uniform(*BRIGHTNESS, batch),
-        rng.uniform(*CONTRAST, batch),
-        rng.uniform(*SATURATION, batch),
+        rng.integers(0, height - recipe.kept(height) + 1, batch),
+        rng.integers(0, width - recipe.kept(width) + 1, batch),
+        rng.uniform(-recipe.max_degrees, recipe.max_degrees, batch),
+        rng.uniform(*recipe.brightness, batch),
+        rng.uniform(*recipe.contrast, batch),
+        rng.uniform(*recipe.saturation, batch),
+        rng.uniform(-recipe.hue, recipe.hue, batch) * 2 * np.pi if recipe.hue else np.zeros(batch),
     ]
     # One transfer for all of them.
     return Draws(*torch.from_numpy(np.stack(rows).astype(np.float32)).to(device))
 
 
-def augment_images(images_BChw: Tensor, rng: np.random.Generator, *, geometric: bool) -> Tensor:
+def augment_images(
+    images_BChw: Tensor, rng: np.random.Generator, *, geometric: bool, recipe: Recipe = OPENPI
+) -> Tensor:
     """Augmented pictures of one camera.
 
     Args:
         images_BChw: Float pictures in [-1, 1], at the size that the vision tower sees.
-        rng: Where the draws come from; six per picture.
+        rng: Where the draws come from.
         geometric: Also crop and rotate: for the base camera, whose exact place matters little. A wrist
             camera's picture is where the gripper is.
+        recipe: How far pictures are changed.
 
     Returns:
         (B, C, h, w) in [-1, 1].
     """
-    draws = draw(rng, images_BChw.shape, images_BChw.device)
+    draws = draw(rng, images_BChw.shape, images_BChw.device, recipe)
     images = images_BChw / 2.0 + 0.5
     if geometric:
-        images = rotate(crop(images, draws), draws)
+        images = crop(images, draws.top, draws.left, recipe)
+        images = rotate(images, draws) if recipe.max_degrees else images
+    images = turn_hues(images, draws) if recipe.hue else images
     return change_colours(images, draws) * 2.0 - 1.0
 
 
-def crop(images_BChw: Tensor, draws: Draws) -> Tensor:
-    """Cut 95 % out of each picture and enlarge it to the old size, bilinearly."""
-    images = _enlarge(images_BChw, draws.top, dim=2)
-    return _enlarge(images, draws.left, dim=3)
+def centre_crop(images_BChw: Tensor, recipe: Recipe) -> Tensor:
+    """The crop from the middle, enlarged to the old size: what a policy trained on random crops acts on."""
+    top, left = ((size - recipe.kept(size)) // 2 for size in images_BChw.shape[-2:])
+    starts = torch.tensor([[top], [left]], device=images_BChw.device).expand(-1, len(images_BChw))
+    return crop(images_BChw, starts[0], starts[1], recipe)
 
 
-def _enlarge(images_BChw: Tensor, start_B: Tensor, dim: int) -> Tensor:
+def crop(images_BChw: Tensor, top_B: Tensor, left_B: Tensor, recipe: Recipe = OPENPI) -> Tensor:
+    """Cut the recipe's share out of each picture and enlarge it to the old size, bilinearly."""
+    images = _enlarge(images_BChw, top_B, recipe, dim=2)
+    return _enlarge(images, left_B, recipe, dim=3)
+
+
+def _enlarge(images_BChw: Tensor, start_B: Tensor, recipe: Recipe, dim: int) -> Tensor:
     """One axis of `crop`: what `F.interpolate(align_corners=False)` does, with a start per picture."""
     size = images_BChw.shape[dim]
-    cut = int(size * CROP)
+    cut = recipe.kept(size)
     axis = [1, 1, 1, 1]
     axis[dim] = size
     start = start_B.long().view(-1, 1, 1, 1)
@@ -115,3 +151,12 @@ def change_colours(images_BChw: Tensor, draws: Draws) -> Tensor:
     images = (images - mean) * contrast + mean
     grey = images.mean(dim=1, keepdim=True)
     return (grey + (images - grey) * saturation).clamp(0, 1)
+
+
+def turn_hues(images_BChw: Tensor, draws: Draws) -> Tensor:
+    """Turn colours around the grey axis; pictures in [0, 1], results clamped to it. Brightness stays."""
+    cos, sin = draws.hue.cos()[:, None, None], draws.hue.sin()[:, None, None]
+    one = torch.full((3, 3), 1 / 3, device=cos.device)  # the projection on grey
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=cos.device) / 3**0.5
+    turn_B33 = cos * (torch.eye(3, device=cos.device) - one) + sin * cross + one
+    return torch.einsum("bij,bjhw->bihw", turn_B33, images_BChw).clamp(0, 1)

@@ -112,6 +112,7 @@ class PI05Network(nn.Module):
         steps: list[list[Tensor]],
         noise_BHA: Tensor,
         guide: Callable[..., Tensor] | None = None,
+        held_BHA: Tensor | None = None,
     ) -> Tensor:
         """Euler steps from noise to actions, (B, H, A) float32.
 
@@ -120,12 +121,15 @@ class PI05Network(nn.Module):
             steps: What `modulations` makes of each step's time, rows (N) broadcast over the batch.
             noise_BHA: The sample at t = 1.
             guide: See `euler_integrate`.
+            held_BHA: True where the sample stays t * noise, as if its data were zero: what training has only
+                seen so and never supervised.
         """
         step_velocity = self._compiled or self.velocity
 
         # Real-time chunking guides with gradients on, but never through the network.
         @torch.no_grad()
         def velocity(x_BHA: Tensor, modulations: Any) -> Tensor:
-            return step_velocity(x_BHA, modulations, context)
+            v_BHA = step_velocity(x_BHA, modulations, context)
+            return v_BHA if held_BHA is None else torch.where(held_BHA, noise_BHA, v_BHA)
 
         return euler_integrate(velocity, noise_BHA.float(), len(steps), guide, conditions=steps)

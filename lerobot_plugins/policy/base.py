@@ -9,7 +9,7 @@ Legend: B batch, R rows that need a chunk, K draws per observation, H chunk leng
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -60,6 +60,8 @@ class ZooPolicy(PreTrainedPolicy):
     config: Any
     # Parameters that checkpoints may hold under a second name: second name -> name here.
     tied_weights: ClassVar[Mapping[str, str]] = {}
+    # Fields of the configuration that shape the network.
+    network_fields: ClassVar[Sequence[str]] = ("max_action_dim", "paligemma_variant", "action_expert_variant")
 
     def __init__(
         self,
@@ -135,7 +137,7 @@ class ZooPolicy(PreTrainedPolicy):
         """
         if reduction not in ("mean", "none"):
             raise ZooError("unknown reduction", got=reduction, expected="mean or none")
-        with self._weights(), autocast(self.device, self.compute_dtype):
+        with self.computing():
             terms, logs = self.loss_terms(batch, self._loss_generator())
         valid_BH = self.action_validity(batch)
         loss = total([term.masked(valid_BH) for term in terms], keep_batch=reduction == "none")
@@ -179,7 +181,7 @@ class ZooPolicy(PreTrainedPolicy):
                 "prev_chunk_left_over": prev_chunk_left_over,
                 "execution_horizon": execution_horizon,
             }
-        with self._weights(), autocast(self.device, self.compute_dtype):
+        with self.computing():
             chunk_BHA = self.sample_chunk(batch, noise, **rtc).float()
         self.chunks_since_reset += 1
         return chunk_BHA
@@ -219,9 +221,13 @@ class ZooPolicy(PreTrainedPolicy):
         if self.ema is not None:
             self.ema.update()
 
-    def _weights(self) -> contextlib.AbstractContextManager[None]:
-        """Which weights compute: the raw ones in training, their average in evaluation."""
-        return contextlib.nullcontext() if self.training or self.ema is None else self.ema.in_place()
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """The one autocast region. Raw weights compute in training, their average otherwise."""
+        ema = None if self.training else self.ema
+        weights = ema.in_place() if ema is not None else contextlib.nullcontext()
+        with weights, autocast(self.device, self.compute_dtype):
+            yield
 
     def get_optim_params(self) -> Any:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -310,12 +316,13 @@ class ZooPolicy(PreTrainedPolicy):
         if acting:
             store_for_inference(policy, policy.compute_dtype)  # before there is memory to convert
         report = load_weights(policy, path, rename=cls._own_name, ties=cls.tied_weights)
-        if report.mis_shaped:
+        if report.mis_shaped or report.missing or report.unexpected:
             # Without a stored config the report says what it can.
             with contextlib.suppress(FileNotFoundError):
                 stored = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
-                require_same_network(config, stored, path)
-                require_same_widths(config, stored, path)
+                require_same_network(config, stored, path, cls.network_fields)
+                if report.mis_shaped:
+                    require_same_widths(config, stored, path)
         begins = require_same(policy.ema, report, str(pretrained_name_or_path))
         report.require_complete(str(path))
         if policy.ema is not None and begins:
@@ -383,13 +390,13 @@ def require_same_widths(config: Any, stored: Any, path: Path) -> None:
             )
 
 
-def require_same_network(config: Any, stored: Any, path: Path) -> None:
+def require_same_network(config: Any, stored: Any, path: Path, fields: Sequence[str]) -> None:
     """Refuse a checkpoint whose network is not the one that the options describe.
 
     Raises:
-        ZooError: A field that shapes the network differs.
+        ZooError: One of the fields that shape the network differs.
     """
-    for name in ("max_action_dim", "paligemma_variant", "action_expert_variant"):
+    for name in fields:
         here, there = getattr(config, name, None), getattr(stored, name, None)
         if here != there:
             raise ZooError(

@@ -7,7 +7,7 @@ can never be the noise of the uninterrupted run. Here a draw depends on (seed, p
 import numpy as np
 import torch
 
-TRAINING, EVALUATION, SAMPLING = 1, 2, 3
+TRAINING, EVALUATION, SAMPLING, PLANNING = 1, 2, 3, 4
 
 
 def keyed_generator(seed: int, purpose: int, *key: int) -> np.random.Generator:

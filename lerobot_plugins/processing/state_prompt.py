@@ -96,7 +96,7 @@ class StatePromptTokenizerStep(TokenizerStep):
             logger.info("the first prompt: %r", self.text(tasks[0], states[0]))
             self._checked = True
         rows = [self.encode(task, integers) for task, integers in zip(tasks, states, strict=True)]
-        self._require_room(tasks, rows)
+        self.require_room(tasks, rows)
         return rows
 
     def _states(self, observation: dict[str, Any], rows: int) -> list[list[int]]:
@@ -138,19 +138,7 @@ class StatePromptTokenizerStep(TokenizerStep):
             states = ([value] * width for value in range(-1, len(BINS)))
             longest = max(states, key=lambda state: len(self.encode("", state)))
         tasks = list(run.meta.tasks.index)
-        self._require_room(tasks, [self.encode(task, longest) for task in tasks])
-
-    def _require_room(self, tasks: list[str], rows: list[list[int]]) -> None:
-        ids, task = max(zip(rows, tasks, strict=True), key=lambda row: len(row[0]))
-        if len(ids) > self.max_length:
-            option = f"--policy.prompt_max_len={len(ids)}"
-            training = runtime.training_run() is not None
-            raise ZooError(
-                "a prompt is too long, and prompts of this policy are never cut",
-                got=f"up to {len(ids)} tokens for the task {clean_task(task)!r}",
-                expected=f"at most prompt_max_len={self.max_length}",
-                do=f"pass {option}" if training else f"shorten the task, or train with {option}",
-            )
+        self.require_room(tasks, [self.encode(task, longest) for task in tasks])
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"discrete_state": self.discrete_state, "state_key": self.state_key}

@@ -106,17 +106,41 @@ class TokenizerStep(ProcessorStep):
                 do="use a dataset with tasks, or pass the task to the command that runs the policy",
             )
         observation = dict(new.get(TransitionKey.OBSERVATION) or {})
-        rows = self.token_rows(list(tasks), observation)
+        self.write(list(tasks), observation)
+        new[TransitionKey.OBSERVATION] = observation
+        return new
+
+    def write(self, tasks: list[str], observation: dict[str, Any]) -> None:
+        """Write into an observation what becomes of its tasks."""
+        tokens_BL, mask_BL = self.padded(self.token_rows(tasks, observation))
+        observation[OBS_LANGUAGE_TOKENS], observation[OBS_LANGUAGE_ATTENTION_MASK] = tokens_BL, mask_BL
+
+    def padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """Token ids (B, L), padded on the right, and their mask (B, L)."""
         length = self.max_length if self.padding == "max_length" else max(map(len, rows))
         tokens_BL = torch.full((len(rows), length), self.tokenizer.pad_id, dtype=torch.long)
         mask_BL = torch.zeros(len(rows), length, dtype=torch.bool)
         for row, ids in enumerate(rows):
             tokens_BL[row, : len(ids)] = torch.tensor(ids)
             mask_BL[row, : len(ids)] = True
-        observation[OBS_LANGUAGE_TOKENS] = tokens_BL
-        observation[OBS_LANGUAGE_ATTENTION_MASK] = mask_BL
-        new[TransitionKey.OBSERVATION] = observation
-        return new
+        return tokens_BL, mask_BL
+
+    def require_room(self, tasks: list[str], rows: list[list[int]]) -> None:
+        """Raise if a prompt is longer than `max_length`: for steps that never cut.
+
+        Raises:
+            ZooError: With the longest and its task.
+        """
+        ids, task = max(zip(rows, tasks, strict=True), key=lambda row: len(row[0]))
+        if len(ids) > self.max_length:
+            option = f"--policy.prompt_max_len={len(ids)}"
+            training = runtime.training_run() is not None
+            raise ZooError(
+                "a prompt is too long, and prompts of this policy are never cut",
+                got=f"up to {len(ids)} tokens for the task {task.strip()!r}",
+                expected=f"at most prompt_max_len={self.max_length}",
+                do=f"pass {option}" if training else f"shorten the task, or train with {option}",
+            )
 
     def get_config(self) -> dict[str, Any]:
         return {

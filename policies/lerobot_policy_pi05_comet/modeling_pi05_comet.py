@@ -22,7 +22,6 @@ from torch import Tensor
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import empty_parameters
-from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.augmentation import augment_images
 from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time, weighted_mean
@@ -32,10 +31,11 @@ from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.control import make_queues
 from lerobot_plugins.policy.losses import LossTerm
+from lerobot_plugins.policy.noise import chunk_noise
+from lerobot_plugins.policy.pi05_weights import load_pretrained, pretrained_source
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_policy_pi05_comet.configuration_pi05_comet import VOCABULARIES, PI05CometConfig
-from lerobot_policy_pi05_comet.pretrained import load_pretrained, pretrained_source
 
 logger = logging.getLogger(__name__)
 
@@ -178,24 +178,16 @@ class PI05CometPolicy(ZooPolicy):
     def sample_chunk(self, batch: dict[str, Any], noise_BHA: Tensor | None, **rtc: Any) -> Tensor:
         """Actions (B, H, A), normalised; the noise may have all P dims or the A real ones."""
         prefix = self.encode(batch)
-        noise_BHP = self._whole_noise(noise_BHA, prefix.mask_BS.shape[0], prefix.mask_BS.device)
+        mask_BS = prefix.mask_BS
+        noise_BHP = self.chunk_noise([self.chunks_since_reset] * len(mask_BS), noise_BHA, mask_BS.device)
         chunk_BHP = self.model.sample(prefix, noise_BHP, self.config.num_inference_steps, self.guide(rtc))
         return chunk_BHP[..., : self.config.action_width]
 
-    def _whole_noise(self, given: Tensor | None, rows: int, device: torch.device) -> Tensor:
-        """Noise (B, H, P); dims that are not given are drawn, the same for all rows."""
-        horizon, width = self.config.chunk_size, self.config.max_action_dim
-        drawn = sample_noise(self.sampling_generator(), (1, horizon, width)).to(device)
-        noise_BHP = drawn.expand(rows, horizon, width)
-        if given is None:
-            return noise_BHP
-        if given.shape[:2] != (rows, horizon) or given.shape[2] not in (self.config.action_width, width):
-            raise ZooError(
-                "the noise has the wrong shape",
-                got=tuple(given.shape),
-                expected=f"{(rows, horizon, self.config.action_width)}, or {width} dims",
-            )
-        return torch.cat([given.float(), noise_BHP[..., given.shape[2] :]], dim=-1)
+    def chunk_noise(self, counts: list[int], given: Tensor | None, device: torch.device) -> Tensor:
+        """Noise (B, H, P) of chunks; see `policy.noise`."""
+        config = self.config
+        shape = (config.chunk_size, config.max_action_dim)
+        return chunk_noise(config.eval_seed, counts, shape, config.action_width, given, device)
 
     # Adapters.
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from lerobot_plugins.nn import augmentation
-from lerobot_plugins.nn.augmentation import augment_images, draw
+from lerobot_plugins.nn.augmentation import Recipe, augment_images, centre_crop, draw
 
 
 def pictures(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -20,9 +20,10 @@ def one_by_one(images: torch.Tensor, rng: np.random.Generator, geometric: bool) 
     draws = draw(rng, images.shape, images.device)
     results = []
     for row, image in enumerate(images):
-        top, left, degrees, *factors = (
+        top, left, degrees, *factors, hue = (
             getattr(draws, field.name)[row].item() for field in dataclasses.fields(draws)
         )
+        assert hue == 0, "openpi's recipe turns none"
         image = image[None] / 2 + 0.5
         if geometric:
             image = turned(cropped(image, int(top), int(left)), degrees)
@@ -134,3 +135,43 @@ def test_it_is_the_same_inside_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         inside = augment_images(images, np.random.default_rng(0), geometric=True)
     assert torch.equal(plain, inside)
+
+
+# Other recipes.
+
+
+@pytest.mark.parametrize(("area", "cut", "offset"), [(0.9, 213, 5), (0.95, 218, 3)])
+def test_the_centre_crop_keeps_an_area(area, cut, offset):
+    """The published sides and offsets at 224 pixels."""
+    images = pictures(2, 3, 224, 224)
+    recipe = Recipe(crop=round(224 * area**0.5) / 224)
+    assert recipe.kept(224) == cut
+    inner = images[..., offset : offset + cut, offset : offset + cut]
+    expected = F.interpolate(inner, size=(224, 224), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(centre_crop(images, recipe), expected, atol=1e-5, rtol=0)
+
+
+def test_a_recipe_without_changes_changes_nothing():
+    images = pictures(3, 3, 32, 32)
+    same = (1.0, 1.0)
+    recipe = Recipe(crop=1.0, max_degrees=0.0, brightness=same, contrast=same, saturation=same)
+    got = augment_images(images, np.random.default_rng(0), geometric=True, recipe=recipe)
+    torch.testing.assert_close(got, images, atol=1e-6, rtol=0)
+
+
+def test_hues_turn_around_grey():
+    """A third of the circle takes red to green; grey and the mean of a colour stay."""
+    draws = draw(np.random.default_rng(0), torch.Size((2, 3, 1, 1)), torch.device("cpu"), Recipe(hue=0.1))
+    assert draws.hue.abs().max() <= 0.2 * np.pi
+    third = dataclasses.replace(draws, hue=torch.full((2,), 2 * np.pi / 3))
+    images = torch.tensor([[0.9, 0.0, 0.0], [0.4, 0.4, 0.4]])[:, :, None, None]
+    got = augmentation.turn_hues(images, third)[:, :, 0, 0]
+    torch.testing.assert_close(got, torch.tensor([[0.0, 0.9, 0.0], [0.4, 0.4, 0.4]]), atol=1e-6, rtol=0)
+
+
+def test_more_draws_leave_the_others_as_they_are():
+    shape, device = torch.Size((5, 3, 64, 64)), torch.device("cpu")
+    plain = draw(np.random.default_rng(0), shape, device)
+    turned = draw(np.random.default_rng(0), shape, device, Recipe(hue=0.05))
+    assert turned.hue.any()
+    assert torch.equal(plain.saturation, turned.saturation)

@@ -49,10 +49,11 @@ def as_openpi(policy: PI05CometPolicy) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("layout", [weights, as_stock, as_openpi])
 def test_weights_of_every_layout_arrive(base, tmp_path, layout, caplog):
+    tensors = layout(base)
     with caplog.at_level("INFO"):
-        policy = started_from(save(tmp_path / "base", layout(base)))
-    own = len(base.state_dict())
-    assert f"{own} of {own} tensors loaded" in caplog.text
+        policy = started_from(save(tmp_path / "base", tensors))
+    assert f"{len(base.state_dict())} of {len(tensors)} tensors of {tmp_path}" in caplog.text
+    assert "new:" not in caplog.text
     for name, value in base.state_dict().items():
         assert torch.equal(policy.state_dict()[name], value), name
     observation = observation_batch(base.config)
