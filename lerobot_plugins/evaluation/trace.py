@@ -5,26 +5,65 @@ leaves the policy. So a policy announces every chunk it predicts (`publish_chunk
 processor step announces how normalised actions become raw ones (`publish_decoder`), and an environment that
 listens takes the raw chunk of its row. In each step of a rollout the order is
 
-    policy.select_action (chunk) -> postprocessor (decoder) -> env.step (take)
+    preprocessor (state map) -> policy.select_action (chunk, plan) -> postprocessor (decoder) -> env.step
+
+A policy that plans announces its plans too, in normalised states; the normalising step announces what those
+are in raw units.
 
 Without a listener publishing costs one comparison. Publishing never waits for the device: tensors are kept
 and converted when taken. Policies that publish nothing are watched through their executed actions alone.
 
-Shapes: R published rows, H steps of the chunk, A action dimensions.
+Shapes: R published rows, H steps of the chunk, A action dimensions, M waypoints of a plan, S state
+dimensions.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.waypoints.rule import WaypointRule
 
 Decoder = Callable[[torch.Tensor], torch.Tensor]
 
+
+class StateMap(Protocol):
+    """Between raw states (..., S) and those of the policy."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Raw to normalised."""
+
+    def inverse(self, y: torch.Tensor) -> torch.Tensor:
+        """Normalised to raw."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a policy intends for one row.
+
+    Args:
+        state_MS: Planned states in the policy's normalised units, float32; NaN in dims that it does not plan.
+        duration_M: Steps from the waypoint before, the first from now; the first 0 ends the plan.
+        continuous_dims: State dims that are planned as numbers.
+        gripper_dims: State dims that are planned as 0 closed or 1 open.
+        rule: How the waypoints that the policy learned from were extracted.
+    """
+
+    state_MS: np.ndarray
+    duration_M: np.ndarray
+    continuous_dims: tuple[int, ...]
+    gripper_dims: tuple[int, ...]
+    rule: WaypointRule
+
+
 _listeners = 0
 _chunk_by_row: dict[int, torch.Tensor] = {}
+_plan_by_row: dict[int, Plan] = {}
 _decoder: Decoder | None = None
+_state_map: StateMap | None = None
 
 
 def start() -> None:
@@ -35,11 +74,12 @@ def start() -> None:
 
 def stop() -> None:
     """End what one `start` began; the last one clears the board."""
-    global _listeners, _decoder
+    global _listeners, _decoder, _state_map
     _listeners = max(0, _listeners - 1)
     if not _listeners:
         _chunk_by_row.clear()
-        _decoder = None
+        _plan_by_row.clear()
+        _decoder = _state_map = None
 
 
 def listening() -> bool:
@@ -47,12 +87,13 @@ def listening() -> bool:
     return _listeners > 0
 
 
-def publish_chunk(chunk_RHA: torch.Tensor, rows: Sequence[int]) -> None:
+def publish_chunk(chunk_RHA: torch.Tensor, rows: Sequence[int], lengths: Sequence[int] | None = None) -> None:
     """Announce the chunks just predicted for some rows of the batch, in the policy's normalised units.
 
     Args:
         chunk_RHA: One predicted chunk per row, on any device. It is copied, so the caller may change it.
         rows: The batch rows they belong to, one per chunk.
+        lengths: How many leading steps of each chunk mean something; None for all.
 
     Raises:
         ZooError: The number of rows differs from the number of chunks.
@@ -66,7 +107,27 @@ def publish_chunk(chunk_RHA: torch.Tensor, rows: Sequence[int]) -> None:
             expected="(rows, horizon, action dimensions)",
         )
     copy_RHA = chunk_RHA.detach().clone()
-    _chunk_by_row.update(zip((int(row) for row in rows), copy_RHA, strict=True))
+    ends = lengths if lengths is not None else [copy_RHA.shape[1]] * len(rows)
+    for row, chunk_HA, end in zip(rows, copy_RHA, ends, strict=True):
+        _chunk_by_row[int(row)] = chunk_HA[:end]
+
+
+def publish_plan(plans: Sequence[Plan], rows: Sequence[int]) -> None:
+    """Announce the plans just made for some rows of the batch."""
+    if _listeners:
+        _plan_by_row.update(zip((int(row) for row in rows), plans, strict=True))
+
+
+def publish_state_map(state_map: StateMap) -> None:
+    """Announce what normalised states are in raw units."""
+    global _state_map
+    if _listeners:
+        _state_map = state_map
+
+
+def state_map() -> StateMap | None:
+    """What was announced last; None without a listener or a normalising step."""
+    return _state_map
 
 
 def publish_decoder(decode: Decoder) -> None:
@@ -77,8 +138,14 @@ def publish_decoder(decode: Decoder) -> None:
 
 
 def discard(row: int) -> None:
-    """Forget the chunk of one row without decoding it (its episode starts anew)."""
+    """Forget chunk and plan of one row without decoding them (its episode starts anew)."""
     _chunk_by_row.pop(row, None)
+    _plan_by_row.pop(row, None)
+
+
+def take_plan(row: int) -> Plan | None:
+    """The plan announced for a row since the last take."""
+    return _plan_by_row.pop(row, None)
 
 
 def take(row: int) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.processing.grippers import GripperMap
 
 STATS_SOURCES = ("dataset", "checkpoint", "file")
 NORMALIZATIONS = ("min_max", "quantile", "mean_std", "identity")
@@ -183,6 +184,16 @@ class ZooPolicyConfig(PreTrainedConfig):
     def dataset_statistics(self, meta: Any) -> dict[str, Any]:
         """Statistics of a training dataset for the features as this policy sees them."""
         return meta.stats
+
+    @property
+    def gripper_maps(self) -> dict[str, list[GripperMap]]:
+        """Feature key -> dims that the normaliser turns into 0 closed to 1 open; by default none."""
+        return {}
+
+    @property
+    def clip_normalized(self) -> bool:
+        """Whether normalised states and actions are clipped to [-1, 1]."""
+        return False
 
     def get_optimizer_preset(self) -> AdamWConfig:
         return AdamWConfig(

@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from lerobot.lerobot_types import EnvTransition, TransitionKey
 from lerobot.processor import ProcessorStep, ProcessorStepRegistry
-from lerobot.utils.constants import ACTION
+from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.processing import runtime
-from lerobot_plugins.processing.affine import Affine, affine_of
+from lerobot_plugins.processing.affine import affine_of
+from lerobot_plugins.processing.feature_map import FeatureMap
+from lerobot_plugins.processing.grippers import GripperMap
 from lerobot_plugins.processing.statistics_source import Stats, chosen_statistics, modes_of, origin_of
 from lerobot_plugins.statistics.hashing import statistics_hash
 
@@ -31,18 +33,22 @@ class ExactNormalization(ProcessorStep):
 
     Args:
         modes: Feature key to mode.
+        grippers: Feature key to its grippers, which are not scaled; see `processing.grippers`.
+        clip: Clip normalised values to [-1, 1].
         stats: LeRobot statistics; None until a checkpoint's state is loaded.
         dataset: Where the statistics come from, for the reader of the checkpoint.
         stats_hash: Hash of those statistics.
     """
 
     modes: dict[str, str] = field(default_factory=dict)
+    grippers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    clip: bool = False
     stats: Stats | None = None
     dataset: str | None = None
     stats_hash: str | None = None
 
     def __post_init__(self) -> None:
-        self._maps: dict[str, Affine] = {}
+        self._maps: dict[str, FeatureMap] = {}
         if self.stats:
             self._use(self.stats)
 
@@ -57,9 +63,15 @@ class ExactNormalization(ProcessorStep):
             )
         self.stats = {key: stats[key] for key in self.modes}
         self.stats_hash = statistics_hash(self.stats)
-        self._maps = {key: affine_of(mode, self.stats[key], key) for key, mode in self.modes.items()}
+        self._maps = {
+            key: FeatureMap(affine_of(mode, self.stats[key], key), self._gripper_maps(key), self.clip)
+            for key, mode in self.modes.items()
+        }
 
-    def map_of(self, key: str, width: int) -> Affine:
+    def _gripper_maps(self, key: str) -> tuple[GripperMap, ...]:
+        return tuple(GripperMap.from_dict(gripper) for gripper in self.grippers.get(key, []))
+
+    def map_of(self, key: str, width: int) -> FeatureMap:
         """The map of a feature, checked against the width of the data.
 
         Raises:
@@ -72,18 +84,19 @@ class ExactNormalization(ProcessorStep):
                 expected="statistics of the training dataset, stored in the checkpoint",
                 do="train with lerobot-train, or pass --policy.path with a trained checkpoint",
             )
-        affine = self._maps[key]
-        if len(affine.offset) != width:
+        feature_map = self._maps[key]
+        if feature_map.width != width:
             raise ZooError(
                 f"the width of {key} does not fit its statistics",
                 got=f"{width} dimensions",
-                expected=f"{len(affine.offset)}, as in {self.dataset or 'the training dataset'}",
+                expected=f"{feature_map.width}, as in {self.dataset or 'the training dataset'}",
                 do="check that dataset, robot or environment match the checkpoint",
             )
-        return affine
+        return feature_map
 
     def get_config(self) -> dict[str, Any]:
-        return {"modes": self.modes, "dataset": self.dataset, "stats_hash": self.stats_hash}
+        config = {"modes": self.modes, "dataset": self.dataset, "stats_hash": self.stats_hash}
+        return config | {"grippers": self.grippers, "clip": self.clip}
 
     def state_dict(self) -> dict[str, Tensor]:
         return {
@@ -101,6 +114,8 @@ class ExactNormalization(ProcessorStep):
         run = runtime.training_run()
         if run is not None:
             self.modes = modes_of(run.config, self.modes)
+            self.grippers = gripper_dicts(run.config, self.modes)
+            self.clip = run.config.clip_normalized
         if run is None or run.resumed or run.config.stats_source == "checkpoint":
             self._use(stored)
             return
@@ -128,6 +143,8 @@ class ExactNormalizerStep(ExactNormalization):
     def __call__(self, transition: EnvTransition) -> EnvTransition:
         new = transition.copy()
         observation = dict(new.get(TransitionKey.OBSERVATION) or {})
+        if OBS_STATE in self._maps:
+            trace.publish_state_map(self._maps[OBS_STATE])
         for key in self.modes:
             if key in observation:
                 value = torch.as_tensor(observation[key])
@@ -170,7 +187,23 @@ def make_exact_steps(
         dataset_stats = config.dataset_statistics(run.meta)
     stats = chosen_statistics(config, dataset_stats) if run is not None or dataset_stats else None
     dataset = origin_of(run) if run is not None else None
-    return (
-        ExactNormalizerStep(modes=modes_of(config, [*state_keys, ACTION]), stats=stats, dataset=dataset),
-        ExactUnnormalizerStep(modes=modes_of(config, [ACTION]), stats=stats, dataset=dataset),
-    )
+
+    def fields(keys: list[str]) -> dict[str, Any]:
+        return {
+            "modes": modes_of(config, keys),
+            "grippers": gripper_dicts(config, keys),
+            "clip": config.clip_normalized,
+            "stats": stats,
+            "dataset": dataset,
+        }
+
+    return ExactNormalizerStep(**fields([*state_keys, ACTION])), ExactUnnormalizerStep(**fields([ACTION]))
+
+
+def gripper_dicts(config: Any, keys: Any) -> dict[str, list[dict[str, Any]]]:
+    """The grippers of some features, as a configuration describes them, for a step's JSON."""
+    return {
+        key: [gripper.to_dict() for gripper in config.gripper_maps[key]]
+        for key in keys
+        if config.gripper_maps.get(key)
+    }

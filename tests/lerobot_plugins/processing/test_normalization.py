@@ -18,6 +18,7 @@ from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.processing import runtime
 from lerobot_plugins.processing.affine import affine_of
+from lerobot_plugins.processing.grippers import GripperMap
 from lerobot_plugins.processing.normalization import (
     ExactNormalizerStep,
     ExactUnnormalizerStep,
@@ -216,3 +217,66 @@ def test_from_scratch_there_is_no_checkpoint_to_inherit_from():
 def test_training_without_normalisation_is_refused():
     with pytest.raises(ZooError, match=r"meta/stats\.json"):
         fresh(stub_config(), None)
+
+
+# Grippers and clipping.
+
+
+class GripperConfig(stub_policy.StubConfig):
+    """A configuration whose second action dim is a gripper."""
+
+    @property
+    def gripper_maps(self) -> dict[str, list[GripperMap]]:
+        return {"action": [GripperMap(1, "percent")], STATE: [GripperMap(0, "threshold", 0.5)]}
+
+    @property
+    def clip_normalized(self) -> bool:
+        return True
+
+
+def gripper_config() -> Any:
+    return GripperConfig(**vars(stub_config()))
+
+
+def test_grippers_and_clip_come_from_the_configuration():
+    runtime.bind(Meta(table()), config := gripper_config())
+    before, after = make_exact_steps(config, [STATE], None)
+    runtime.bind(None, None)
+    observation = {STATE: torch.tensor([[0.7, 9.0, 0.0], [0.2, 0.0, 0.0]])}
+    given = {TransitionKey.OBSERVATION: observation, TransitionKey.ACTION: torch.tensor([[0.0, 100.0]])}
+    made = before(given)
+    assert made[TransitionKey.OBSERVATION][STATE][:, 0].tolist() == [1, 0]
+    assert made[TransitionKey.OBSERVATION][STATE][0, 1] == 1, "clipped"
+    assert made[TransitionKey.ACTION][0, 1] == 1
+    assert after.decode(torch.tensor([[0.0, 0.25]]))[0, 1] == 25
+
+
+def test_grippers_travel_with_the_checkpoint(tmp_path):
+    config = gripper_config()
+    steps = make_exact_steps(config, [STATE], table())
+    for name, step in zip(("before", "after"), steps, strict=True):
+        PolicyProcessorPipeline(steps=[step], name=name).save_pretrained(tmp_path)
+        loaded = PolicyProcessorPipeline.from_pretrained(tmp_path, config_filename=f"{name}.json").steps[0]
+        assert (loaded.grippers, loaded.clip) == (step.grippers, True)
+        x = torch.tensor([[3.0, 70.0]])
+        assert torch.equal(loaded.map_of("action", 2).forward(x), step.map_of("action", 2).forward(x))
+
+
+def test_a_run_may_describe_its_grippers_otherwise(tmp_path):
+    """As with modes: what a fine-tuning run says wins."""
+    step = make_exact_steps(gripper_config(), [STATE], table())[0]
+    PolicyProcessorPipeline(steps=[step], name="before").save_pretrained(tmp_path)
+    runtime.bind(Meta(table()), stub_config())
+    loaded = PolicyProcessorPipeline.from_pretrained(tmp_path, config_filename="before.json").steps[0]
+    assert (loaded.grippers, loaded.clip) == ({}, False)
+
+
+def test_whoever_watches_learns_the_units_of_states():
+    step = make_exact_steps(gripper_config(), [STATE], table())[0]
+    trace.start()
+    try:
+        step({TransitionKey.OBSERVATION: {STATE: torch.zeros(1, 3)}})
+        assert trace.state_map() is step.map_of(STATE, 3)
+    finally:
+        trace.stop()
+    assert trace.state_map() is None
