@@ -38,6 +38,4 @@ class LossTerm:
 
 def total(terms: Sequence[LossTerm], keep_batch: bool) -> Tensor:
     """The loss, float32: a scalar, or one value per row (B,)."""
-    return sum(  # type: ignore[return-value]
-        term.coefficient * weighted_mean(term.error, term.weight, keep_batch) for term in terms
-    )
+    return sum(term.coefficient * weighted_mean(term.error, term.weight, keep_batch) for term in terms)

@@ -72,6 +72,16 @@ def load_waypoints(root: Path, name: str) -> Waypoints:
     return table
 
 
+def extract_waypoints_of(root: Path, rule: WaypointRule) -> Waypoints:
+    """The waypoints of every episode, kept nowhere.
+
+    Raises:
+        ZooError: An episode is bad.
+    """
+    digests, episodes = zip(*_extract(root, rule, {}, workers=1), strict=True)
+    return Waypoints(rule, combined_digest(list(digests)), "extracted", episodes)
+
+
 def make_waypoints(root: Path, rule: WaypointRule, name: str, *, workers: int = 1) -> Waypoints:
     """Extract the waypoints of every episode and keep them beside the dataset, in place of older ones.
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_policies import tiny_config, tiny_policy
+from tiny_policies import tiny_config, tiny_policy, walks
 
 from lerobot_plugins.processing import runtime
 
@@ -52,7 +52,7 @@ def test_evaluation_and_deployment_act_with_the_average(averaged, observation, b
     )
     torch.testing.assert_close(deployed.predict_action_chunk(observation), chunk, **tolerance)
 
-    resumed = loaded(averaged, tmp_path, dataset_meta="meta")
+    resumed = loaded(averaged, tmp_path, dataset_meta=walks()[0])
     assert torch.equal(resumed.predict_action_chunk(observation), chunk)
     resumed.seed, resumed.config.trained_steps = averaged.seed, averaged.config.trained_steps
     losses = [policy.train()(batch)[0] for policy in (averaged, resumed)]

@@ -1,15 +1,26 @@
 """A tiny configuration of every policy type, and what it is trained on. A new policy adds one line."""
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from lerobot.configs import FeatureType, PolicyFeature, PreTrainedConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
 from lerobot.policies.factory import make_policy_config
 from toy_data import CAMERAS
+from waypoint_data import write_walks
 
 from lerobot_plugins import registry
+from lerobot_plugins.processing import runtime
+from lerobot_plugins.waypoints.columns import recorded_episodes
+from lerobot_plugins.waypoints.rule import PRESETS
 
 TINY: dict[str, dict[str, Any]] = {
     "paligemma_flow": {"paligemma_variant": "tiny", "action_expert_variant": "tiny"},
@@ -18,6 +29,15 @@ TINY: dict[str, dict[str, Any]] = {
         "action_expert_variant": "tiny",
         "chunk_size": 8,
         "n_action_steps": 8,
+    },
+    "waypoint_vla": {
+        "paligemma_variant": "tiny",
+        "action_expert_variant": "tiny",
+        "chunk_size": 8,
+        "n_action_steps": 8,
+        "max_duration": 8,
+        "robot_preset": "libero",
+        "waypoint_threshold": 0.15,
     },
 }
 
@@ -87,6 +107,38 @@ def toy_statistics() -> dict[str, dict[str, np.ndarray]]:
     return stats
 
 
+TASKS = ["pick up the soup", "open the drawer", "put the red block into the bowl"]
+
+
+@cache
+def walks() -> tuple[Any, np.ndarray, np.ndarray]:
+    """Metadata of a dataset of numbers, its states (F, S), and the episode of each frame (F,)."""
+    # Kept until the interpreter ends.
+    folder = tempfile.TemporaryDirectory(prefix="walks-")
+    root = write_walks(Path(folder.name) / "walks", scale=0.1)
+    episodes = list(recorded_episodes(root, PRESETS["libero"]))
+    meta = SimpleNamespace(
+        root=root,
+        repo_id="local/walks",
+        stats=toy_statistics(),
+        tasks=pd.DataFrame(index=TASKS),
+        folder=folder,
+    )
+    lengths = [len(episode.state_TS) for episode in episodes]
+    states = np.concatenate([episode.state_TS for episode in episodes])
+    return meta, states, np.repeat(np.arange(len(episodes)), lengths)
+
+
+@contextlib.contextmanager
+def training_run(config: Any) -> Iterator[None]:
+    """As if the configuration's policy were being trained on `walks`."""
+    runtime.bind(walks()[0], config)
+    try:
+        yield
+    finally:
+        runtime.bind(None, None)
+
+
 def raw_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
     """What LeRobot's training loop hands to the preprocessor; the last row ends in padding."""
     generator = torch.Generator().manual_seed(seed)
@@ -97,12 +149,16 @@ def raw_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
     horizon = config.chunk_size
     padded_BH = torch.zeros(batch, horizon, dtype=torch.bool)
     padded_BH[-1, horizon // 2 :] = True
-    tasks = ["pick up the soup", "open the drawer", "put the red block into the bowl"]
+    _, states, episodes = walks()
+    # Frames of different episodes; the last one lies before the end of its own.
+    index = torch.linspace(seed + 3, len(states) - 3, batch).long()
     return {key: rand(batch, *feature.shape) for key, feature in config.image_features.items()} | {
-        "observation.state": rand(batch, STATE_WIDTH),
+        "observation.state": torch.from_numpy(states)[index],
         "action": rand(batch, horizon, ACTION_WIDTH) * 2 - 0.5,
         "action_is_pad": padded_BH,
-        "task": [tasks[row % len(tasks)] for row in range(batch)],
+        "task": [TASKS[row % len(TASKS)] for row in range(batch)],
+        "index": index,
+        "episode_index": torch.from_numpy(episodes)[index],
     }
 
 
@@ -113,10 +169,12 @@ def processors(config: Any) -> tuple[Any, Any]:
 
 def training_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
     """A preprocessed training batch."""
-    return processors(config)[0](raw_batch(config, batch, seed))
+    with training_run(config):
+        return processors(config)[0](raw_batch(config, batch, seed))
 
 
 def observation_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
     """The same without what only training has."""
-    given = training_batch(config, batch, seed)
-    return {key: value for key, value in given.items() if not key.startswith("action")}
+    raw = raw_batch(config, batch, seed)
+    only_training = ("action", "action_is_pad", "index", "episode_index")
+    return processors(config)[0]({key: value for key, value in raw.items() if key not in only_training})

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 EPISODES_PER_FILE = 3
 
 
-def write_walks(root: Path, lengths: tuple[int, ...] = (20, 31, 12, 25), seed: int = 0) -> Path:
-    """States (T, 8) that walk and actions (T, 7) whose last column flips between -1 and 1."""
+def write_walks(
+    root: Path, lengths: tuple[int, ...] = (20, 31, 12, 25), seed: int = 0, scale: float = 0.01
+) -> Path:
+    """States (T, 8) that walk by `scale` a step; actions (T, 7) whose last column flips between -1 and 1."""
     generator = np.random.default_rng(seed)
     features = {
         "observation.state": {"dtype": "float32", "shape": [8], "names": [f"s{i}" for i in range(8)]},
@@ -24,7 +26,7 @@ def write_walks(root: Path, lengths: tuple[int, ...] = (20, 31, 12, 25), seed: i
     (root / "meta" / "info.json").write_text(json.dumps(info))
     for first in range(0, len(lengths), EPISODES_PER_FILE):
         tables = [
-            _episode(generator, first + i, frames)
+            _episode(generator, first + i, frames, scale)
             for i, frames in enumerate(lengths[first : first + EPISODES_PER_FILE])
         ]
         path = root / "data" / "chunk-000" / f"file-{first // EPISODES_PER_FILE:03d}.parquet"
@@ -33,8 +35,8 @@ def write_walks(root: Path, lengths: tuple[int, ...] = (20, 31, 12, 25), seed: i
     return root
 
 
-def _episode(generator: np.random.Generator, index: int, frames: int) -> pa.Table:
-    states = generator.normal(scale=0.01, size=(frames, 8)).cumsum(axis=0).astype(np.float32)
+def _episode(generator: np.random.Generator, index: int, frames: int, scale: float) -> pa.Table:
+    states = generator.normal(scale=scale, size=(frames, 8)).cumsum(axis=0).astype(np.float32)
     actions = generator.normal(size=(frames, 7)).astype(np.float32)
     actions[:, 6] = np.where(np.arange(frames) < frames // 2, -1, 1)
     return pa.table(
