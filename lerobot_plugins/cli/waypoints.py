@@ -88,7 +88,8 @@ def _table(arguments: argparse.Namespace, root: Path, name: str) -> Waypoints:
     if arguments.import_from:
         from lerobot_plugins.waypoints.index_files import import_index_file
 
-        table = import_index_file(arguments.import_from, root, rule)
+        limit = rule.max_duration if arguments.max_duration is not None else None
+        table = import_index_file(arguments.import_from, root, rule, limit)
         table.save(path)
         return table
     return make_waypoints(root, rule, name, workers=arguments.workers)

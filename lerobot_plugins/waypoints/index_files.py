@@ -8,8 +8,11 @@ every change of the gripper being a waypoint.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.errors import ZooError, first_names
@@ -27,13 +30,16 @@ from lerobot_plugins.waypoints.table import EpisodeWaypoints, Waypoints, read_js
 _OTHER_ORDER = "the file belongs to another dataset or reading order: extract instead of importing"
 
 
-def import_index_file(path: Path, root: Path, rule: WaypointRule) -> Waypoints:
+def import_index_file(
+    path: Path, root: Path, rule: WaypointRule, max_duration: int | None = None
+) -> Waypoints:
     """Waypoints of a dataset from a published file whose `src_ep_idx` are the dataset's episodes.
 
     Args:
         path: The file.
         root: The dataset, whose columns every list is checked against.
-        rule: Dimensions; the threshold is the file's, and no limit of the duration is claimed.
+        rule: Dimensions; the threshold is the file's.
+        max_duration: Split longer segments evenly; None keeps them, and claims no limit.
 
     Raises:
         ZooError: The file is none of these, lacks or repeats episodes, or a list does not fit its episode.
@@ -41,7 +47,8 @@ def import_index_file(path: Path, root: Path, rule: WaypointRule) -> Waypoints:
     with located(str(path)):
         content = read_json(path)
         try:
-            rule = replace(rule, threshold=float(content["config"]["err_threshold"]), max_duration=None)
+            threshold = float(content["config"]["err_threshold"])
+            rule = replace(rule, threshold=threshold, max_duration=max_duration)
             grippers = content["config"].get("gripper_indices", list(rule.gripper_dims))
             entries = {int(entry["src_ep_idx"]): entry for entry in content["episodes"]}
             repeated = len(content["episodes"]) - len(entries)
@@ -67,9 +74,19 @@ def import_index_file(path: Path, root: Path, rule: WaypointRule) -> Waypoints:
             )
         episodes, digests = [], []
         for columns in recorded_episodes(root, rule):
-            episodes.append(_fitting(entries[columns.episode_index], columns, rule))
+            episode = _fitting(entries[columns.episode_index], columns, rule)
+            episodes.append(episode if max_duration is None else split_longer(episode, max_duration))
             digests.append(columns.digest(rule))
         return Waypoints(rule, combined_digest(digests), "imported", tuple(episodes))
+
+
+def split_longer(episode: EpisodeWaypoints, max_duration: int) -> EpisodeWaypoints:
+    """The episode with evenly spaced frames added where a segment is longer than `max_duration`."""
+    parts = [np.zeros(1, np.int64)]
+    for first, last in pairwise(episode.indices.tolist()):
+        pieces = -(-(last - first) // max_duration)
+        parts.append(first + (np.arange(1, pieces + 1) * (last - first)) // pieces)
+    return replace(episode, indices=np.concatenate(parts))
 
 
 def export_index_file(table: Waypoints, path: Path, *, mode: str, source: str) -> None:

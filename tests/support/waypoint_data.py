@@ -7,6 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lerobot_plugins.waypoints.rule import PRESETS
+from lerobot_plugins.waypoints.table import EpisodeWaypoints, Waypoints
+
 EPISODES_PER_FILE = 3
 
 
@@ -47,3 +50,9 @@ def _episode(generator: np.random.Generator, index: int, frames: int, scale: flo
             "frame_index": np.arange(frames),
         }
     )
+
+
+def table_of(*episodes: tuple[list[int], int]) -> Waypoints:
+    """A table of episodes given by their waypoints and lengths."""
+    rows = [EpisodeWaypoints(i, frames, indices) for i, (indices, frames) in enumerate(episodes)]
+    return Waypoints(PRESETS["libero"], "0" * 64, "extracted", tuple(rows))

@@ -57,6 +57,9 @@ def test_export_import_and_picture(root: Path, tmp_path: Path, capsys: pytest.Ca
     assert "published.json (imported)" in capsys.readouterr().out
     assert waypoints(root, "--robot=libero", "--name=published", f"--import-from={index_file}") == 2
     assert waypoints(root, "--name=published") == 0
+    short = ("--robot=libero", "--name=short", f"--import-from={index_file}", "--max-duration=2")
+    assert waypoints(root, *short) == 0
+    assert "longest 2 frames" in capsys.readouterr().out
 
 
 def test_segments_over_the_limit_are_a_finding(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

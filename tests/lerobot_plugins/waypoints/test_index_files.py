@@ -11,8 +11,9 @@ from waypoint_data import write_walks
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.waypoints.dataset import load_waypoints, make_waypoints
-from lerobot_plugins.waypoints.index_files import export_index_file, import_index_file
+from lerobot_plugins.waypoints.index_files import export_index_file, import_index_file, split_longer
 from lerobot_plugins.waypoints.rule import WaypointRule
+from lerobot_plugins.waypoints.table import EpisodeWaypoints
 
 RULE = WaypointRule(arms=(tuple(range(6)),), threshold=0.03, gripper_dims=(6,))
 
@@ -103,3 +104,29 @@ def test_files_that_do_not_fit_are_refused(
     published.write_text(json.dumps(content))
     with pytest.raises(ZooError, match=rf"waypoint_indices\.json: (.|\n)*{message}"):
         import_index_file(published, root, RULE)
+
+
+@pytest.mark.parametrize(
+    ("indices", "limit", "expected"),
+    [
+        ([0, 14, 21], 32, [0, 14, 21]),
+        ([0, 40], 32, [0, 20, 40]),
+        ([0, 3, 70, 71], 32, [0, 3, 25, 47, 70, 71]),
+        ([0, 5], 1, [0, 1, 2, 3, 4, 5]),
+        ([0], 4, [0]),
+    ],
+)
+def test_longer_segments_are_split_evenly(indices: list[int], limit: int, expected: list[int]) -> None:
+    episode = split_longer(EpisodeWaypoints(3, indices[-1] + 1, indices), limit)
+    assert episode.indices.tolist() == expected
+    assert episode.episode_index == 3
+    assert episode.durations.max(initial=0) <= limit
+
+
+def test_an_import_may_ask_for_a_limit(root: Path, published: Path) -> None:
+    whole = import_index_file(published, root, RULE)
+    table = import_index_file(published, root, RULE, max_duration=2)
+    assert table.rule.max_duration == 2
+    for episode, split in zip(whole, table, strict=True):
+        assert set(episode.indices.tolist()) <= set(split.indices.tolist())
+        assert split.durations.max() <= 2
