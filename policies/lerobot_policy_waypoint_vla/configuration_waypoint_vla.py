@@ -219,7 +219,7 @@ class WaypointVLAConfig(ZooPolicyConfig):
                 got="loss_mode=ae with gradient_strategy=stop",
                 do="pass --policy.gradient_strategy=freeze",
             )
-        if self.loss_mode == "vlm" and self.gradient_strategy == "freeze":
+        if self.loss_mode == "vlm" and self.gradient_strategy == "freeze" and not self.separate_planner:
             raise ZooError(
                 "the planner is a PaliGemma, and it would be frozen",
                 got="loss_mode=vlm with gradient_strategy=freeze",

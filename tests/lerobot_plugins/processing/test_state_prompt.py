@@ -14,6 +14,7 @@ from lerobot.lerobot_types import TransitionKey
 from lerobot.policies.pi05.processor_pi05 import Pi05PrepareStateTokenizerProcessorStep
 from lerobot.processor import PolicyProcessorPipeline
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS, OBS_STATE
+from real_tokenizer import paligemma_folder
 from small_tokenizer import SPECIAL, save_tokenizer
 from stub_policy import stub_config
 from tokenizers import Tokenizer
@@ -271,11 +272,8 @@ def test_ids_of_real_prompts():
     """Prompts that others encoded with PaliGemma's own tokenizer, where it and they are at hand."""
     if not GOLDEN.exists():
         pytest.skip("no reference encodings beside the checkout")
-    name = "google/paligemma-3b-pt-224"
-    try:
-        tokenizer = FileTokenizer(read_tokenizer_file(name), name)
-    except ZooError:
-        pytest.skip(f"{name} is not in the Hub's cache")
+    name = paligemma_folder()
+    tokenizer = FileTokenizer(read_tokenizer_file(name), name)
     prompts = {text: ids for text, ids in json.loads(GOLDEN.read_text())["add_bos"] if "State: " in text}
     assert prompts
     for text, ids in prompts.items():
