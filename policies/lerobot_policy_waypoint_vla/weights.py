@@ -1,6 +1,7 @@
 """The network of a configuration: how it is built, what of it trains, and what it starts from."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from safetensors import safe_open
@@ -8,6 +9,7 @@ from torch import nn
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import load_weights
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.policy.pi05_weights import (
     WIDENED,
@@ -19,12 +21,14 @@ from lerobot_plugins.policy.pi05_weights import (
 )
 from lerobot_policy_waypoint_vla.configuration_waypoint_vla import VOCABULARIES, WaypointVLAConfig
 from lerobot_policy_waypoint_vla.network import WaypointNetwork
+from lerobot_policy_waypoint_vla.tokens import LAYOUTS
 
 logger = logging.getLogger(__name__)
 
 # What pi0.5 does not have.
 NEW = ("proprio_encoder", "duration_embed", "token_rows")
 PLANNER = "model.planner."
+ROWS = "model.token_rows.weight"
 _ENCODER = f"{pi05_names.PALIGEMMA}.model."
 
 
@@ -100,6 +104,7 @@ def load_initial(policy: nn.Module, config: WaypointVLAConfig, source: str) -> N
         ZooError: A tensor is missing that is not new here, is unexpected, mis-shaped or not finite.
     """
     network: Any = policy.model
+    _require_layout(config, source)
     for name in NEW:
         module = getattr(network, name)
         if module is not None:
@@ -118,6 +123,22 @@ def load_initial(policy: nn.Module, config: WaypointVLAConfig, source: str) -> N
     load_pretrained(policy, source, changes)
     if network.planner is not None:
         load_planner(network.planner, config.planner_init_from or source)
+
+
+def _require_layout(config: WaypointVLAConfig, source: str) -> None:
+    """Refuse the weights of a planner that wrote other tokens."""
+    with safe_open(source_file(source), framework="pt") as file:
+        if ROWS not in file.keys():  # noqa: SIM118
+            return
+        stored = file.get_slice(ROWS).get_shape()[0]
+    if stored != config.layout.rows:
+        names = {replace(config.layout, name=name, grippers=0).rows: name for name in LAYOUTS}
+        raise ZooError(
+            "token_layout is another than that of the initial weights",
+            got=f"{config.token_layout}, {config.layout.rows} tokens",
+            expected=f"{names.get(stored, 'another layout')}, {stored} tokens, as in {source}",
+            do=f"pass --policy.token_layout={names.get(stored)}, or start from weights without a planner",
+        )
 
 
 def load_planner(planner: nn.Module, source: str) -> None:
