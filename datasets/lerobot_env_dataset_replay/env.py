@@ -99,6 +99,8 @@ class ReplayEnv(gym.Env):
         error = playback.execute(np.asarray(action))
         if (chunk_HA := trace.take(self.player)) is not None:
             playback.announce(chunk_HA)
+        if (plan := trace.take_plan(self.player)) is not None:
+            playback.intend(plan)
         # The recording ends here, the task need not: truncated, not terminated.
         truncated, success = playback.at_last_frame, False
         if truncated:

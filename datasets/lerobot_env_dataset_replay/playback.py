@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from lerobot_env_dataset_replay.observations import PIXELS
+from lerobot_env_dataset_replay.planning import gathered
 from lerobot_env_dataset_replay.recording import RecordedEpisode
 from lerobot_env_dataset_replay.rendering import side_by_side
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.evaluation import trace
 from lerobot_plugins.evaluation.episodes import Episode
 
 # How many camera pictures an episode keeps for the report, and how high they are.
@@ -32,6 +34,7 @@ class Playback:
         self.observation: dict[str, Any] = {}
         self.predicted_TA = np.full(recorded.action_TA.shape, np.nan, np.float32)
         self.chunks: list[tuple[int, np.ndarray]] = []
+        self.plans: list[tuple[int, trace.Plan]] = []
         self._action_names = action_names
         self._pictures: list[tuple[int, np.ndarray]] = []
         self._picture_frames = set(
@@ -65,18 +68,21 @@ class Playback:
 
     def announce(self, chunk_HA: np.ndarray) -> None:
         """Keep the chunk predicted at the current frame, raw units."""
-        chunk_HA = self._checked(chunk_HA, "action chunk")
-        if self.chunks and self.chunks[-1][1].shape != chunk_HA.shape:
-            raise ZooError(
-                "the policy publishes action chunks of different lengths",
-                got=f"{len(chunk_HA)} steps",
-                expected=f"{len(self.chunks[-1][1])} steps, as before",
-            )
-        self.chunks.append((self.frame, chunk_HA))
+        self.chunks.append((self.frame, self._checked(chunk_HA, "action chunk")))
+
+    def intend(self, plan: trace.Plan) -> None:
+        """Keep the plan made at the current frame."""
+        self.plans.append((self.frame, plan))
 
     def finished(self) -> Episode:
         """The played episode."""
         chunks = [chunk_HA for _, chunk_HA in self.chunks]
+        lengths = [len(chunk_HA) for chunk_HA in chunks]
+        chunk_CHA = np.full(
+            (len(chunks), max(lengths, default=0), len(self._action_names)), np.nan, np.float32
+        )
+        for place_HA, chunk_HA in zip(chunk_CHA, chunks, strict=True):
+            place_HA[: len(chunk_HA)] = chunk_HA
         episode = Episode(
             index=self.recorded.index,
             task_T=self.recorded.task_T,
@@ -85,7 +91,9 @@ class Playback:
             predicted_TA=self.predicted_TA,
             hold_TA=self.recorded.hold_TA,
             chunk_start_C=np.array([start for start, _ in self.chunks], np.int64),
-            chunk_CHA=np.stack(chunks) if chunks else np.zeros((0, 0, len(self._action_names)), np.float32),
+            chunk_CHA=chunk_CHA,
+            chunk_length_C=np.array(lengths, np.int64) if len(set(lengths)) > 1 else None,
+            plans=gathered(self.plans, self.recorded) if self.plans else None,
         )
         if self._pictures:
             episode.picture_frame_P = np.array([frame for frame, _ in self._pictures])

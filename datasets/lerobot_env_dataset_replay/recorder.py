@@ -109,6 +109,7 @@ def _describe(recording: Recording, tolerance: float) -> Run:
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         versions={name: importlib.metadata.version(name) for name in ("lerobot", "torch", "numpy")},
         started=datetime.now().isoformat(timespec="seconds"),
+        state_names=recording.state_names,
     )
 
 

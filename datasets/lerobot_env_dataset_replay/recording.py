@@ -1,6 +1,6 @@
 """Recorded episodes, read through LeRobot's own dataset class.
 
-Shapes: T frames of an episode, A action dimensions.
+Shapes: T frames of an episode, A action dimensions, S state dimensions.
 """
 
 import hashlib
@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RecordedEpisode:
-    """The columns of one episode that scoring needs; `hold_TA` is the state where it can serve as action."""
+    """The columns of one episode that scoring needs.
+
+    `state_TS` is `observation.state` where it is a vector, and `hold_TA` is it where it can serve as action.
+    """
 
     index: int
     first: int
@@ -32,6 +35,7 @@ class RecordedEpisode:
     timestamp_T: np.ndarray
     action_TA: np.ndarray
     hold_TA: np.ndarray | None
+    state_TS: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.task_T)
@@ -69,6 +73,9 @@ class Recording:
         action = info["features"][ACTION]
         self.action_names = dimension_names(action) or [f"action_{d}" for d in range(action["shape"][0])]
         self.hold_reason = _why_not_hold(info["features"])
+        state = info["features"].get(OBS_STATE, {"shape": ()})
+        self.has_state = len(state["shape"]) == 1
+        self.state_names = dimension_names(state) if self.has_state else None
         self.statistics, self.statistics_sha256 = self._read_statistics()
         texts = [key for key, feature in info["features"].items() if feature["dtype"] == "string"]
         if texts:
@@ -95,7 +102,7 @@ class Recording:
         first = int(self._dataset.meta.episodes[episode]["dataset_from_index"])
         to_position = self._dataset.absolute_to_relative_idx
         position = first if to_position is None else to_position[first]
-        columns = [ACTION, "task_index", "timestamp"] + ([] if self.hold_reason else [OBS_STATE])
+        columns = [ACTION, "task_index", "timestamp"] + ([OBS_STATE] if self.has_state else [])
         rows = self._dataset.hf_dataset.with_format("numpy", columns=columns)[
             position : position + self.length(episode)
         ]
@@ -108,13 +115,16 @@ class Recording:
                 f"in episode {episode}, frame {frame}",
                 do="repair the dataset, or leave this episode out of --env.episodes",
             )
+        length = len(action_TA)
+        state_TS = np.stack(rows[OBS_STATE]).reshape(length, -1) if self.has_state else None
         return RecordedEpisode(
             index=episode,
             first=position,
             task_T=[str(self._dataset.meta.tasks.iloc[task].name) for task in rows["task_index"]],
             timestamp_T=np.asarray(rows["timestamp"]),
             action_TA=action_TA,
-            hold_TA=None if self.hold_reason else np.stack(rows[OBS_STATE]).reshape(action_TA.shape),
+            hold_TA=None if self.hold_reason else state_TS,
+            state_TS=state_TS,
         )
 
     def observation(self, episode: RecordedEpisode, frame: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from lerobot_plugins.errors import ZooError, first_names
 from lerobot_plugins.evaluation.files import to_json, write_atomically
+from lerobot_plugins.evaluation.plans import EpisodePlans
 from lerobot_plugins.evaluation.scores import ActionRange
 
 KIND, SCHEMA_VERSION = "open_loop_evaluation", 1
@@ -48,6 +49,7 @@ class Run:
         command: The command line that ran the evaluation.
         versions: Distribution -> version.
         started: Local date and time, ISO 8601.
+        state_names: One name per dimension of `observation.state`, where the dataset gives them.
     """
 
     repo_id: str
@@ -63,6 +65,7 @@ class Run:
     command: str
     versions: dict[str, str]
     started: str
+    state_names: list[str] | None = None
 
     @property
     def action_range(self) -> ActionRange:
@@ -81,7 +84,9 @@ class Episode:
         predicted_TA: Executed actions, raw units.
         hold_TA: The state as an action, where the dataset allows it.
         chunk_start_C: The frame at which each chunk was predicted.
-        chunk_CHA: The chunks, raw units; empty for policies that publish none.
+        chunk_CHA: The chunks, raw units, NaN behind their length; empty for policies that publish none.
+        chunk_length_C: Steps of each chunk that mean something; None for all.
+        plans: What a policy that plans intended; None for others.
         picture_frame_P: Frames of which camera pictures are kept.
         picture_PHWC: The pictures, uint8 RGB, cameras side by side.
     """
@@ -94,8 +99,16 @@ class Episode:
     hold_TA: np.ndarray | None
     chunk_start_C: np.ndarray
     chunk_CHA: np.ndarray
+    chunk_length_C: np.ndarray | None = None
+    plans: EpisodePlans | None = None
     picture_frame_P: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     picture_PHWC: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
+
+    @property
+    def chunk_lengths(self) -> np.ndarray:
+        """Steps of each chunk that mean something."""
+        chunks, horizon = self.chunk_CHA.shape[:2]
+        return np.full(chunks, horizon) if self.chunk_length_C is None else self.chunk_length_C
 
 
 def save_run(folder: Path, run: Run) -> None:
@@ -169,6 +182,10 @@ def save_episode(folder: Path, episode: Episode) -> None:
     }
     if episode.hold_TA is not None:
         arrays["hold_TA"] = episode.hold_TA
+    if episode.chunk_length_C is not None:
+        arrays["chunk_length_C"] = episode.chunk_length_C
+    if episode.plans is not None:
+        arrays |= episode.plans.to_arrays()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(_path(folder, episode.index), buffer.getvalue())
@@ -194,6 +211,8 @@ def _load_episode(path: Path, dims: int) -> Episode:
                 index=int(arrays["index"]),
                 task_T=[str(task) for task in arrays["tasks"][arrays["task_index_T"]]],
                 hold_TA=arrays.get("hold_TA"),
+                chunk_length_C=arrays.get("chunk_length_C"),
+                plans=EpisodePlans.from_arrays(arrays),
                 **{
                     name: arrays[name]
                     for name in (

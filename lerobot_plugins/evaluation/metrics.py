@@ -16,6 +16,7 @@ import numpy as np
 from lerobot_plugins.evaluation import scores
 from lerobot_plugins.evaluation.episodes import SCHEMA_VERSION, Episode, Run
 from lerobot_plugins.evaluation.groups import action_groups
+from lerobot_plugins.evaluation.plan_metrics import plan_metrics
 from lerobot_plugins.evaluation.rows import Frames, Rows, chunk_rows, executed_rows
 
 Metrics = dict[str, Any]
@@ -49,6 +50,7 @@ def compute(run: Run, episodes: list[Episode]) -> Metrics:
         "executed": None,
         "chunk": None,
         "baselines": None,
+        "plan": None,
     }
     if episodes:
         frames, executed, chunks = Frames.of(episodes), executed_rows(episodes), chunk_rows(episodes)
@@ -64,6 +66,7 @@ def compute(run: Run, episodes: list[Episode]) -> Metrics:
             metrics["chunk"] = _block(run, frames, chunks, sequence_N=chunks.origin_N)
             metrics["chunk"]["per_horizon"] = _per_horizon(run, frames, chunks)
         metrics["baselines"] = _baselines(run, frames, executed, chunks)
+        metrics["plan"] = plan_metrics(run, episodes)
     metrics["warnings"] = list(_warnings(run, episodes, metrics))
     return metrics
 
@@ -204,14 +207,16 @@ def _baselines(run: Run, frames: Frames, executed: Rows, chunks: Rows | None) ->
 
 def _counts(run: Run, episodes: list[Episode]) -> Metrics:
     executed_TA = [~np.isfinite(episode.predicted_TA) for episode in episodes]
-    chunks_CHA = [~np.isfinite(episode.chunk_CHA) for episode in episodes]
+    chunks_CHA = [_non_finite_chunks(episode) for episode in episodes]
     published = sum(len(episode.chunk_CHA) for episode in episodes)
     return {
         "episodes": len(episodes),
         "episodes_chosen": len(run.episodes),
         "frames": sum(len(episode.task_T) for episode in episodes),
         "chunks": published,
-        "horizon": max(episode.chunk_CHA.shape[1] for episode in episodes) if published else None,
+        "horizon": max(int(episode.chunk_lengths.max(initial=0)) for episode in episodes)
+        if published
+        else None,
         "non_finite": {
             "executed_frames": sum(int(bad.any(axis=1).sum()) for bad in executed_TA),
             "executed_values": sum(int(bad.sum()) for bad in executed_TA),
@@ -219,6 +224,11 @@ def _counts(run: Run, episodes: list[Episode]) -> Metrics:
             "chunk_values": sum(int(bad.sum()) for bad in chunks_CHA),
         },
     }
+
+
+def _non_finite_chunks(episode: Episode) -> np.ndarray:
+    meant_CH = np.arange(episode.chunk_CHA.shape[1]) < episode.chunk_lengths[:, None]
+    return ~np.isfinite(episode.chunk_CHA) & meant_CH[..., None]
 
 
 def _constant_names(run: Run) -> list[str]:

@@ -59,12 +59,13 @@ def executed_rows(episodes: list[Episode]) -> Rows:
 
 
 def chunk_rows(episodes: list[Episode]) -> Rows | None:
-    """Each step of each chunk that lies inside its episode."""
+    """Each step of each chunk that means something and lies inside its episode."""
     parts, first = [], 0
     for episode in episodes:
         chunks, horizon = episode.chunk_CHA.shape[:2]
         target_CH = episode.chunk_start_C[:, None] + np.arange(horizon)
-        inside_CH = target_CH < len(episode.task_T)
+        meant_CH = np.arange(horizon) < episode.chunk_lengths[:, None]
+        inside_CH = (target_CH < len(episode.task_T)) & meant_CH
         origin_CH = np.broadcast_to(episode.chunk_start_C[:, None], (chunks, horizon))
         parts.append(
             Rows(

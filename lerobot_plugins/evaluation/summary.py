@@ -85,6 +85,30 @@ def facts(metrics: Metrics) -> list[tuple[str, str]]:
             if block["gripper"]:
                 agreement = percent(block["gripper"]["agreement"])
                 lines.append((f"{name} gripper", f"{agreement} on the recorded side"))
+    return lines + (plan_facts(metrics["plan"]) if metrics["plan"] else [])
+
+
+def plan_facts(plan: Metrics) -> list[tuple[str, str]]:
+    """What one line each says about the plans of an evaluation."""
+    duration, end = plan["duration"], plan["end"]
+    lines = [
+        ("plans", f"{plan['plans']} of {plan['slots']} waypoints, {plan['rows']} waypoints compared"),
+        (
+            "plan durations",
+            f"{number(duration['mae'], 3)} frames off, {percent(duration['exact'])} exact, "
+            f"{percent(duration['within_one'])} within one",
+        ),
+        (
+            "plan states",
+            f"mae {number(plan['raw']['mae'], 3)}, normalised {number(plan['normalized']['mae'], 3)}, "
+            f"on time {number(plan['on_time']['normalized']['mae'], 3)}",
+        ),
+    ]
+    if plan["gripper_agreement"] is not None:
+        lines.append(("plan gripper", f"{percent(plan['gripper_agreement'])} as recorded"))
+    lines.append(
+        ("plan ends", f"{percent(end['recall'])} of {end['true']} said, {percent(end['precision'])} right")
+    )
     return lines
 
 

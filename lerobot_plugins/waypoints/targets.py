@@ -7,12 +7,13 @@ Legend: B rows, F frames of all episodes, W waypoints of all episodes, M slots o
 segments, S state dims.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.waypoints.table import Waypoints
+from lerobot_plugins.waypoints.table import EpisodeWaypoints, Waypoints
 
 FRAME_MODES = ("suffix", "slide", "mixed", "shift")
 
@@ -52,11 +53,11 @@ class FrameTargets:
     """Targets for every frame of a dataset.
 
     Args:
-        table: The waypoints of all its episodes.
+        table: The waypoints of all its episodes, in order.
         state_FS: Raw states of all its frames, in the order of their global index.
     """
 
-    def __init__(self, table: Waypoints, state_FS: np.ndarray) -> None:
+    def __init__(self, table: Sequence[EpisodeWaypoints] | Waypoints, state_FS: np.ndarray) -> None:
         self.state_FS = np.ascontiguousarray(state_FS, dtype=np.float32)
         lengths = np.array([episode.frames for episode in table])
         first = np.concatenate([[0], np.cumsum(lengths)])
