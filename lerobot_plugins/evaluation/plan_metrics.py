@@ -114,11 +114,8 @@ def _state_errors(rows: Rows, columns: list[int] | None = None) -> Metrics:
 
 def _ends(planned: list[EpisodePlans], targets: list[PlanTargets]) -> Metrics:
     """How often plans say that the episode ends, where it does and where it does not."""
-    said, true = [], []
-    for plans, target in zip(planned, targets, strict=True):
-        said.extend((plans.duration_PM == 0).any(axis=1).tolist())
-        true.extend(target.terminal_BM.any(axis=1).tolist())
-    said_P, true_P = np.array(said), np.array(true)
+    said_P = np.concatenate([(plans.duration_PM == 0).any(axis=1) for plans in planned])
+    true_P = np.concatenate([target.terminal_BM.any(axis=1) for target in targets])
     return {
         "true": int(true_P.sum()),
         "planned": int(said_P.sum()),
