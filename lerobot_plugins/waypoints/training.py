@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,8 @@ def training_waypoints(root: Path, rule: WaypointRule | None, name: str, max_dur
             segment is too long.
     """
     _require_columns(root)
-    table = load_waypoints(root, name) if rule is None else _of_rule(root, rule, name)
+    with _first_process_first():
+        table = load_waypoints(root, name) if rule is None else _of_rule(root, rule, name)
     for episode in table:
         longest = int(episode.durations.max(initial=0))
         if longest > max_duration:
@@ -57,7 +60,7 @@ def training_waypoints(root: Path, rule: WaypointRule | None, name: str, max_dur
 
 
 def _of_rule(root: Path, rule: WaypointRule, name: str) -> Waypoints:
-    """Kept waypoints of this rule, or new ones; one process of a data-parallel run makes them."""
+    """Kept waypoints of this rule, or new ones."""
     for candidate in (name, f"{name}-{_digest(rule)}"):
         path = waypoints_path(root, candidate)
         if path.exists() and Waypoints.load(path).rule != rule:
@@ -71,22 +74,28 @@ def _of_rule(root: Path, rule: WaypointRule, name: str) -> Waypoints:
                 root,
             )
             return extract_waypoints_of(root, rule)
-        return _made_once(root, rule, candidate)
+        return make_waypoints(root, rule, candidate)
     raise AssertionError("a name with the rule's own hash holds that rule")
 
 
-def _made_once(root: Path, rule: WaypointRule, name: str) -> Waypoints:
+@contextmanager
+def _first_process_first() -> Iterator[None]:
+    """In a data-parallel run the first process goes ahead; the others find what it has made.
+
+    Each process passes the barrier once, also where the first one fails: the others then meet its error.
+    """
     # Here, because everything else in this room does without torch.
     from torch import distributed
 
-    if not distributed.is_initialized():
-        return make_waypoints(root, rule, name)
-    if distributed.get_rank() == 0:
-        table = make_waypoints(root, rule, name)
+    parallel = distributed.is_initialized()
+    first = not parallel or distributed.get_rank() == 0
+    if not first:
         distributed.barrier()
-        return table
-    distributed.barrier()
-    return load_waypoints(root, name)
+    try:
+        yield
+    finally:
+        if parallel and first:
+            distributed.barrier()
 
 
 def _digest(rule: WaypointRule) -> str:

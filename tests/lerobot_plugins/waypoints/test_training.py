@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,22 +98,33 @@ def test_a_dataset_without_its_files_is_refused(root):
         training_waypoints(root, RULE, "libero", 32)
 
 
-def _rank(rank: int, root: Path, store: str) -> None:
+def _rank(rank: int, root: Path, store: str, late: int, broken: bool) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    if rank == late:
+        time.sleep(0.5)
     made = []
     whole = training.make_waypoints
 
     def watched(*arguments: object) -> object:
         made.append(rank)
+        if broken:
+            raise ZooError("no room")
         return whole(*arguments)
 
     training.make_waypoints = watched
-    targets = training_waypoints(root, RULE, "libero", 32)
-    assert len(targets.state_FS) == 88
-    assert made == ([0] if rank == 0 else [])
+    if broken:
+        with pytest.raises(ZooError, match="no room"):
+            training_waypoints(root, RULE, "libero", 32)
+    else:
+        assert len(training_waypoints(root, RULE, "libero", 32).state_FS) == 88
+        assert made == ([0] if rank == 0 else [])
     distributed.destroy_process_group()
 
 
-def test_one_of_several_processes_makes_them(root, tmp_path):
-    mp.start_processes(_rank, (root, str(tmp_path / "store")), nprocs=2, start_method="fork")
-    assert kept(root) == ["libero.json"]
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("broken", [False, True])
+def test_one_of_several_processes_makes_them(root, tmp_path, late, broken):
+    """Whoever comes first, and also where it fails: none waits for ever."""
+    arguments = (root, str(tmp_path / "store"), late, broken)
+    mp.start_processes(_rank, arguments, nprocs=2, start_method="fork")
+    assert kept(root) == ([] if broken else ["libero.json"])
