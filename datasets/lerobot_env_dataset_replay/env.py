@@ -91,7 +91,7 @@ class ReplayEnv(gym.Env):
         """Score one executed action, (A,) in raw units, and move to the next recorded frame.
 
         Raises:
-            ZooError: The width of the action or of the published chunk is not the dataset's.
+            ZooError: The width of the action, or of the published chunk or plan, is not the dataset's.
         """
         if self._repeats:
             return self._step_of_repeat()

@@ -1,6 +1,6 @@
 """One episode while it is played: where it stands and what was predicted so far.
 
-Shapes: T frames, A action dimensions, H steps of a chunk.
+Shapes: T frames, A action dimensions, C chunks, H steps of the longest one.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lerobot_env_dataset_replay.observations import PIXELS
-from lerobot_env_dataset_replay.planning import gathered
+from lerobot_env_dataset_replay.planning import PlanLog
 from lerobot_env_dataset_replay.recording import RecordedEpisode
 from lerobot_env_dataset_replay.rendering import side_by_side
 from lerobot_plugins.errors import ZooError
@@ -34,7 +34,7 @@ class Playback:
         self.observation: dict[str, Any] = {}
         self.predicted_TA = np.full(recorded.action_TA.shape, np.nan, np.float32)
         self.chunks: list[tuple[int, np.ndarray]] = []
-        self.plans: list[tuple[int, trace.Plan]] = []
+        self.plans = PlanLog(recorded)
         self._action_names = action_names
         self._pictures: list[tuple[int, np.ndarray]] = []
         self._picture_frames = set(
@@ -72,16 +72,14 @@ class Playback:
 
     def intend(self, plan: trace.Plan) -> None:
         """Keep the plan made at the current frame."""
-        self.plans.append((self.frame, plan))
+        self.plans.add(self.frame, plan, trace.state_map())
 
     def finished(self) -> Episode:
         """The played episode."""
-        chunks = [chunk_HA for _, chunk_HA in self.chunks]
-        lengths = [len(chunk_HA) for chunk_HA in chunks]
-        chunk_CHA = np.full(
-            (len(chunks), max(lengths, default=0), len(self._action_names)), np.nan, np.float32
-        )
-        for place_HA, chunk_HA in zip(chunk_CHA, chunks, strict=True):
+        lengths = [len(chunk_HA) for _, chunk_HA in self.chunks]
+        shape = (len(lengths), max(lengths, default=0), len(self._action_names))
+        chunk_CHA = np.full(shape, np.nan, np.float32)
+        for place_HA, (_, chunk_HA) in zip(chunk_CHA, self.chunks, strict=True):
             place_HA[: len(chunk_HA)] = chunk_HA
         episode = Episode(
             index=self.recorded.index,
@@ -93,7 +91,7 @@ class Playback:
             chunk_start_C=np.array([start for start, _ in self.chunks], np.int64),
             chunk_CHA=chunk_CHA,
             chunk_length_C=np.array(lengths, np.int64) if len(set(lengths)) > 1 else None,
-            plans=gathered(self.plans, self.recorded) if self.plans else None,
+            plans=self.plans.gathered(),
         )
         if self._pictures:
             episode.picture_frame_P = np.array([frame for frame, _ in self._pictures])

@@ -1,4 +1,4 @@
-"""The plans of one evaluated episode, and the waypoints that they are compared with.
+"""What a policy intends: one plan, and the plans of an evaluated episode beside what they are compared with.
 
 Shapes: T frames, P plans, M waypoints of a plan, S state dimensions, W waypoints of the episode.
 """
@@ -8,7 +8,47 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from lerobot_plugins.errors import ZooError
+from lerobot_plugins.waypoints.rule import WaypointRule
+
 PREFIX = "plan_"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a policy intends for one row.
+
+    Args:
+        state_MS: Planned states in the policy's normalised units, float32; NaN in dims that it does not plan.
+        duration_M: Steps from the waypoint before, the first from now; the first 0 ends the plan.
+        continuous_dims: State dims that are planned as numbers.
+        gripper_dims: State dims that are planned as 0 closed or 1 open.
+        rule: How the waypoints that the policy learned from were extracted.
+
+    Raises:
+        ZooError: States, durations and dims do not belong together, or a duration is negative.
+    """
+
+    state_MS: np.ndarray
+    duration_M: np.ndarray
+    continuous_dims: tuple[int, ...]
+    gripper_dims: tuple[int, ...]
+    rule: WaypointRule
+
+    def __post_init__(self) -> None:
+        slots, width = self.state_MS.shape
+        dims = (*self.continuous_dims, *self.gripper_dims)
+        if (
+            np.shape(self.duration_M) != (slots,)
+            or np.min(self.duration_M, initial=0) < 0
+            or not set(dims) <= set(range(width))
+        ):
+            raise ZooError(
+                "a published plan does not fit together",
+                got=f"states {self.state_MS.shape}, durations {np.asarray(self.duration_M).tolist()}, "
+                f"planned dims {list(dims)}",
+                expected="one duration from 0 on per waypoint, and planned dims of the state",
+            )
 
 
 @dataclass(frozen=True)
@@ -17,9 +57,9 @@ class EpisodePlans:
 
     Args:
         frame_P: The frame at which each plan was made.
-        duration_PM: Steps from the waypoint before; 0 from the end of a plan on.
-        state_PMS: Planned states in raw units, grippers 0 closed or 1 open; NaN in dims that are not planned.
-        scaled_PMS: The same in the policy's normalised units.
+        duration_PM: Steps from the waypoint before; the first 0 ends a plan.
+        state_PMS: Planned states in raw units; NaN in dims that are not planned and where not finite.
+        scaled_PMS: The same in the policy's normalised units, in which grippers are 0 closed or 1 open.
         recorded_TS: Recorded states, raw.
         recorded_scaled_TS: The same in the policy's units.
         continuous_dims: State dims that are planned as numbers.
@@ -40,11 +80,16 @@ class EpisodePlans:
     @property
     def planned(self) -> np.ndarray:
         """Which slots hold a waypoint: those before the plan's end."""
-        return np.cumprod(self.duration_PM > 0, axis=1).astype(bool)
+        return np.logical_and.accumulate(self.duration_PM > 0, axis=1)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """How many waypoints each plan has, (P,)."""
+        return self.planned.sum(axis=1)
 
     @property
     def times(self) -> np.ndarray:
-        """The frame at which each waypoint is to be reached; it may lie behind the episode's end."""
+        """The frame at which each waypoint is to be reached, (P, M); it may lie behind the episode's end."""
         return self.frame_P[:, None] + np.cumsum(self.duration_PM, axis=1)
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -18,14 +18,13 @@ dimensions.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.waypoints.rule import WaypointRule
+from lerobot_plugins.evaluation.plans import Plan
 
 Decoder = Callable[[torch.Tensor], torch.Tensor]
 
@@ -38,25 +37,6 @@ class StateMap(Protocol):
 
     def inverse(self, y: torch.Tensor) -> torch.Tensor:
         """Normalised to raw."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a policy intends for one row.
-
-    Args:
-        state_MS: Planned states in the policy's normalised units, float32; NaN in dims that it does not plan.
-        duration_M: Steps from the waypoint before, the first from now; the first 0 ends the plan.
-        continuous_dims: State dims that are planned as numbers.
-        gripper_dims: State dims that are planned as 0 closed or 1 open.
-        rule: How the waypoints that the policy learned from were extracted.
-    """
-
-    state_MS: np.ndarray
-    duration_M: np.ndarray
-    continuous_dims: tuple[int, ...]
-    gripper_dims: tuple[int, ...]
-    rule: WaypointRule
 
 
 _listeners = 0
@@ -96,7 +76,7 @@ def publish_chunk(chunk_RHA: torch.Tensor, rows: Sequence[int], lengths: Sequenc
         lengths: How many leading steps of each chunk mean something; None for all.
 
     Raises:
-        ZooError: The number of rows differs from the number of chunks.
+        ZooError: The number of rows differs from the number of chunks, or a length from their horizon.
     """
     if not _listeners:
         return
@@ -106,16 +86,33 @@ def publish_chunk(chunk_RHA: torch.Tensor, rows: Sequence[int], lengths: Sequenc
             got=f"shape {tuple(chunk_RHA.shape)} for {len(rows)} rows",
             expected="(rows, horizon, action dimensions)",
         )
-    copy_RHA = chunk_RHA.detach().clone()
-    ends = lengths if lengths is not None else [copy_RHA.shape[1]] * len(rows)
-    for row, chunk_HA, end in zip(rows, copy_RHA, ends, strict=True):
+    horizon = chunk_RHA.shape[1]
+    ends = [horizon] * len(rows) if lengths is None else [int(length) for length in lengths]
+    if len(ends) != len(rows) or not all(1 <= end <= horizon for end in ends):
+        raise ZooError(
+            "the lengths of published action chunks do not fit them",
+            got=ends,
+            expected=f"{len(rows)} lengths from 1 to {horizon}",
+        )
+    for row, chunk_HA, end in zip(rows, chunk_RHA.detach().clone(), ends, strict=True):
         _chunk_by_row[int(row)] = chunk_HA[:end]
 
 
 def publish_plan(plans: Sequence[Plan], rows: Sequence[int]) -> None:
-    """Announce the plans just made for some rows of the batch."""
-    if _listeners:
-        _plan_by_row.update(zip((int(row) for row in rows), plans, strict=True))
+    """Announce the plans just made for some rows of the batch.
+
+    Raises:
+        ZooError: The number of rows differs from the number of plans.
+    """
+    if not _listeners:
+        return
+    if len(plans) != len(rows):
+        raise ZooError(
+            "published plans do not fit their rows",
+            got=f"{len(plans)} plans for {len(rows)} rows",
+            expected="one plan per row",
+        )
+    _plan_by_row.update(zip(map(int, rows), plans, strict=True))
 
 
 def publish_state_map(state_map: StateMap) -> None:
@@ -149,7 +146,7 @@ def take_plan(row: int) -> Plan | None:
 
 
 def take(row: int) -> np.ndarray | None:
-    """The raw float32 (H, A) chunk announced for a row since the last take.
+    """The raw float32 (H, A) chunk announced for a row since the last take, as long as it means something.
 
     Returns:
         None where nothing was announced: the step was served from the policy's queue, or the policy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lerobot_env_dataset_replay.planning import gathered
+from lerobot_env_dataset_replay.planning import PlanLog
 from lerobot_env_dataset_replay.playback import Playback
 from lerobot_env_dataset_replay.recording import RecordedEpisode
 from lerobot_plugins.errors import ZooError
@@ -50,8 +50,11 @@ def plan(value: float = 0.4) -> trace.Plan:
 
 
 def test_plans_are_kept_in_both_units_beside_the_truth():
-    trace.publish_state_map(Doubling())
-    found = gathered([(0, plan()), (3, plan(0.8))], recorded())
+    log = PlanLog(recorded())
+    assert log.gathered() is None
+    log.add(0, plan(), Doubling())
+    log.add(3, plan(0.8), Doubling())
+    found = log.gathered()
     assert found.frame_P.tolist() == [0, 3]
     assert found.duration_PM.tolist() == [[3, 4], [3, 4]]
     np.testing.assert_allclose(found.state_PMS[:, 0, :2], [[0.2, 0.2], [0.4, 0.4]])
@@ -113,11 +116,35 @@ def test_chunks_of_one_length_are_stored_as_before():
     ],
 )
 def test_states_that_the_dataset_does_not_have(state, words):
-    trace.publish_state_map(Doubling())
     with pytest.raises(ZooError, match=words):
-        gathered([(0, plan())], replace(recorded(), state_TS=state))
+        PlanLog(replace(recorded(), state_TS=state)).add(0, plan(), Doubling())
+
+
+def test_states_of_which_no_waypoints_can_be_made():
+    state_TS = recorded().state_TS
+    state_TS[4, 0] = np.nan
+    with pytest.raises(ZooError, match=r"not finite in frame 4"):
+        PlanLog(recorded(state_TS)).add(0, plan(), Doubling())
 
 
 def test_a_plan_in_unknown_units_is_refused():
     with pytest.raises(ZooError, match="publish_state_map"):
-        gathered([(0, plan())], recorded())
+        PlanLog(recorded()).add(0, plan(), None)
+
+
+def test_plans_of_one_episode_are_alike():
+    log = PlanLog(recorded())
+    log.add(0, plan(), Doubling())
+    with pytest.raises(ZooError, match=r"2 waypoints of 3 dims(.|\n)*1 waypoints of 3 dims"):
+        log.add(2, replace(plan(), state_MS=plan().state_MS[:1], duration_M=np.array([3])), Doubling())
+
+
+def test_what_is_not_finite_is_nan():
+    first = plan()
+    first.state_MS[:, 0] = [np.inf, -np.inf]
+    log = PlanLog(recorded())
+    log.add(0, first, Doubling())
+    found = log.gathered()
+    for states_PMS in (found.scaled_PMS, found.state_PMS):
+        assert np.isnan(states_PMS[..., 0]).all()
+        assert np.isfinite(states_PMS[..., 1]).all()

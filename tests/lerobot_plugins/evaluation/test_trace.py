@@ -9,6 +9,7 @@ import torch
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
+from lerobot_plugins.waypoints.rule import WaypointRule
 
 
 @pytest.fixture
@@ -67,6 +68,34 @@ def test_a_chunk_without_decoder_and_a_wrong_number_of_rows_are_errors():
         trace.take(0)
     with pytest.raises(ZooError, match="does not fit its rows"):
         trace.publish_chunk(torch.ones(2, 2, 2), [0])
+
+
+@pytest.mark.usefixtures("listener")
+def test_chunks_are_as_long_as_they_mean_something():
+    trace.publish_decoder(lambda x: x)
+    trace.publish_chunk(torch.arange(8.0).reshape(2, 4, 1), [3, 0], lengths=[1, 4])
+    assert trace.take(3).tolist() == [[0]]
+    assert trace.take(0).ravel().tolist() == [4, 5, 6, 7]
+    for lengths in ([4], [4, 5], [0, 4]):
+        with pytest.raises(ZooError, match=r"lengths of published(.|\n)*2 lengths from 1 to 4"):
+            trace.publish_chunk(torch.zeros(2, 4, 1), [3, 0], lengths=lengths)
+
+
+def a_plan(duration=(3, 0), dims=(0, 1), slots=2):
+    rule = WaypointRule(arms=((0,),), threshold=0.1)
+    return trace.Plan(np.zeros((slots, 3), np.float32), np.array(duration), dims, (2,), rule)
+
+
+@pytest.mark.parametrize("wrong", [{"duration": (3, 4, 5)}, {"duration": (3, -1)}, {"dims": (0, 3)}])
+def test_a_plan_that_does_not_fit_together_is_an_error(wrong):
+    with pytest.raises(ZooError, match="plan does not fit together"):
+        a_plan(**wrong)
+
+
+@pytest.mark.usefixtures("listener")
+def test_each_plan_has_its_row():
+    with pytest.raises(ZooError, match="1 plans for 2 rows"):
+        trace.publish_plan([a_plan()], [0, 1])
 
 
 def test_the_board_is_cleared_when_the_last_listener_leaves():
