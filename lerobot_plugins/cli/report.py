@@ -28,8 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     findings = 0
     for folder, metrics in reports:
         print(f"report: {folder}/report.html")
-        non_finite = metrics["counts"]["non_finite"]
-        if not metrics["complete"] or non_finite["executed_values"] or non_finite["chunk_values"]:
+        bad = metrics["counts"]["non_finite"]
+        bad_plans = metrics["plan"]["non_finite"]["values"] if metrics["plan"] else 0
+        if not metrics["complete"] or bad["executed_values"] or bad["chunk_values"] or bad_plans:
             findings = 1
         for warning in metrics["warnings"]:
             print(f"  {warning}")

@@ -67,6 +67,10 @@ class Run:
     started: str
     state_names: list[str] | None = None
 
+    def state_name(self, dim: int) -> str:
+        """The name of a dimension of `observation.state`, or its number."""
+        return self.state_names[dim] if self.state_names else f"state {dim}"
+
     @property
     def action_range(self) -> ActionRange:
         return ActionRange(np.asarray(self.action_min, float), np.asarray(self.action_max, float))
@@ -85,7 +89,8 @@ class Episode:
         hold_TA: The state as an action, where the dataset allows it.
         chunk_start_C: The frame at which each chunk was predicted.
         chunk_CHA: The chunks, raw units, NaN behind their length; empty for policies that publish none.
-        chunk_length_C: Steps of each chunk that mean something; None for all.
+        chunk_length_C: Steps of each chunk that mean something; None for all, as in files that do not know
+            of lengths.
         plans: What a policy that plans intended; None for others.
         picture_frame_P: Frames of which camera pictures are kept.
         picture_PHWC: The pictures, uint8 RGB, cameras side by side.

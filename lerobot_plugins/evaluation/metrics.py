@@ -5,6 +5,8 @@ Two views of the same predictions are scored alike:
 - `executed`: one action per frame, as it would have gone to the robot;
 - `chunk`: every step of every published chunk that lies inside its episode (null if none are published).
 
+`plan` scores what a policy that plans announced (see `plan_metrics`; null for others).
+
 Shapes: F frames, N rows (see `rows`), A action dimensions, V that vary in the dataset.
 """
 
@@ -214,6 +216,7 @@ def _counts(run: Run, episodes: list[Episode]) -> Metrics:
         "episodes_chosen": len(run.episodes),
         "frames": sum(len(episode.task_T) for episode in episodes),
         "chunks": published,
+        "chunk_steps": sum(int(episode.chunk_lengths.sum()) for episode in episodes),
         "horizon": max(int(episode.chunk_lengths.max(initial=0)) for episode in episodes)
         if published
         else None,
@@ -245,6 +248,10 @@ def _warnings(run: Run, episodes: list[Episode], metrics: Metrics) -> Iterable[s
         yield (
             f"Non-finite predictions: {bad['executed_values']} executed values in {bad['executed_frames']} "
             f"frames, {bad['chunk_values']} values in {bad['chunks']} chunks. What they enter is not known."
+        )
+    if metrics["plan"] and (bad := metrics["plan"]["non_finite"])["values"]:
+        yield (
+            f"Non-finite plans: {bad['values']} values in {bad['plans']} plans. What they enter is not known."
         )
     if metrics["dataset"]["constant_dims"]:
         names = ", ".join(metrics["dataset"]["constant_dims"])

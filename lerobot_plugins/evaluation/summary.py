@@ -17,6 +17,8 @@ ERROR_COLUMNS = (
     ("chunk mae norm", "chunk", "normalized", "mae"),
     ("chunk mse norm", "chunk", "normalized", "mse"),
 )
+# What a comparison says of plans: frames off, and the error of their states.
+PLAN_NUMBERS = (("duration", "mae"), ("normalized", "mae"))
 
 
 def number(value: Cell, digits: int = 4) -> str:
@@ -70,7 +72,11 @@ def facts(metrics: Metrics) -> list[tuple[str, str]]:
         ("episodes", f"{counts['episodes']} of {counts['episodes_chosen']}, {counts['frames']} frames"),
     ]
     if counts["chunks"]:
-        lines.append(("chunks", f"{counts['chunks']} of {counts['horizon']} steps"))
+        mean = counts["chunk_steps"] / counts["chunks"]
+        steps = f"{counts['horizon']} steps"
+        if mean != counts["horizon"]:
+            steps = f"{mean:.1f} steps on average, at most {counts['horizon']}"
+        lines.append(("chunks", f"{counts['chunks']} of {steps}"))
     if metrics["executed"]:
         score = metrics["lerobot_eval"]
         lines.append(("avg_sum_reward", number(score["avg_sum_reward"])))
@@ -85,14 +91,14 @@ def facts(metrics: Metrics) -> list[tuple[str, str]]:
             if block["gripper"]:
                 agreement = percent(block["gripper"]["agreement"])
                 lines.append((f"{name} gripper", f"{agreement} on the recorded side"))
-    return lines + (plan_facts(metrics["plan"]) if metrics["plan"] else [])
+    return lines
 
 
 def plan_facts(plan: Metrics) -> list[tuple[str, str]]:
     """What one line each says about the plans of an evaluation."""
-    duration, end = plan["duration"], plan["end"]
+    duration, end, on_time, hold = (plan[name] for name in ("duration", "end", "on_time", "hold"))
     lines = [
-        ("plans", f"{plan['plans']} of {plan['slots']} waypoints, {plan['rows']} waypoints compared"),
+        ("plans", f"{plan['plans']} of up to {plan['slots']} waypoints, {plan['rows']} waypoints compared"),
         (
             "plan durations",
             f"{number(duration['mae'], 3)} frames off, {percent(duration['exact'])} exact, "
@@ -100,14 +106,19 @@ def plan_facts(plan: Metrics) -> list[tuple[str, str]]:
         ),
         (
             "plan states",
-            f"mae {number(plan['raw']['mae'], 3)}, normalised {number(plan['normalized']['mae'], 3)}, "
-            f"on time {number(plan['on_time']['normalized']['mae'], 3)}",
+            f"mae norm {number(plan['normalized']['mae'], 3)} (hold {number(hold['normalized']['mae'], 3)}), "
+            f"raw {number(plan['raw']['mae'], 3)}; on time norm {number(on_time['normalized']['mae'], 3)}",
         ),
     ]
     if plan["gripper_agreement"] is not None:
-        lines.append(("plan gripper", f"{percent(plan['gripper_agreement'])} as recorded"))
+        agreement, held = percent(plan["gripper_agreement"]), percent(hold["gripper_agreement"])
+        lines.append(("plan gripper", f"{agreement} on the recorded side (hold {held})"))
     lines.append(
-        ("plan ends", f"{percent(end['recall'])} of {end['true']} said, {percent(end['precision'])} right")
+        (
+            "plan ends",
+            f"{end['true']} in reach, {percent(end['recall'])} of them planned; "
+            f"{end['planned']} planned, {percent(end['precision'])} of them in reach",
+        )
     )
     return lines
 
@@ -116,8 +127,9 @@ def summary(metrics: Metrics) -> str:
     """The metrics of one evaluation beside the baselines, as text."""
     header = ["", *(heading for heading, *_ in ERROR_COLUMNS)]
     rows = [[name, *map(number, values)] for name, values in beside_baselines(metrics)]
-    width = max(len(label) for label, _ in facts(metrics)) + 2
-    lines = [f"{label + ':':<{width}}{text}" for label, text in facts(metrics)]
+    labelled = facts(metrics) + (plan_facts(metrics["plan"]) if metrics["plan"] else [])
+    width = max(len(label) for label, _ in labelled) + 2
+    lines = [f"{label + ':':<{width}}{text}" for label, text in labelled]
     tables = ["", text_table(header, rows)]
     if parts := groups(metrics):
         tables += ["", text_table(GROUP_HEADER, parts)]
@@ -128,6 +140,8 @@ def comparison(named: Sequence[tuple[str, Metrics]]) -> str:
     """Several evaluations, one per row, as text."""
     header = ["report", "episodes", "frames", *(heading for heading, *_ in ERROR_COLUMNS)]
     header += ["gripper", "pc_success", "best baseline (mae norm)"]
+    any_plans = any(metrics["plan"] for _, metrics in named)
+    header += ["plan frames off", "plan mae norm"] if any_plans else []
     rows = []
     for name, metrics in named:
         (_, errors), *baselines = beside_baselines(metrics)
@@ -149,6 +163,8 @@ def comparison(named: Sequence[tuple[str, Metrics]]) -> str:
                 f"{best[1]} {number(best[0])}",
             ]
         )
+        if any_plans:
+            rows[-1] += [number(_lookup(metrics, "plan", *path)) for path in PLAN_NUMBERS]
     return text_table(header, rows)
 
 
