@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lerobot_plugins.evaluation import figures, page, plan_figures
+from lerobot_plugins.evaluation import figures, page
 from lerobot_plugins.evaluation.episodes import Episode, Run
 from lerobot_plugins.evaluation.metrics import Metrics
+from lerobot_plugins.evaluation.plan_section import plan_section
 from lerobot_plugins.evaluation.summary import (
     GROUP_HEADER,
     beside_baselines,
@@ -14,7 +15,6 @@ from lerobot_plugins.evaluation.summary import (
     groups,
     number,
     percent,
-    plan_facts,
 )
 
 SHOWN_EPISODES = 3
@@ -27,13 +27,6 @@ ABOUT = (
     "predicted action chunk inside its episode. Normalised errors are in units in which each dimension's "
     "recorded range is [-1, 1]. The baselines need no network: hold stays at the current state, repeat "
     "previous repeats the last recorded action (from an episode's second frame on), dataset mean is constant."
-)
-
-
-ABOUT_PLANS = (
-    "The policy plans waypoints before it acts. A plan made at a frame is compared, waypoint by waypoint, "
-    "with those that the policy's training targets would have had there: durations in frames, states in raw "
-    "units and in the policy's own. On time compares a planned state with the demonstrator's at that time."
 )
 
 
@@ -62,7 +55,7 @@ def _body(run: Run, episodes: Sequence[Episode], metrics: Metrics) -> Iterable[s
         )
         yield page.section("Trajectories", *_trajectories(run, episodes))
         if metrics["plan"]:
-            yield page.section("Plans", page.paragraph(ABOUT_PLANS), *_plans(run, episodes, metrics["plan"]))
+            yield page.section("Plans", *plan_section(run, episodes[:SHOWN_EPISODES], metrics["plan"]))
         yield page.section(
             "Tasks and episodes",
             _group_table(metrics, "per_task", "task"),
@@ -83,6 +76,8 @@ def _headlines(metrics: Metrics) -> Iterable[tuple[str, str]]:
         yield number(chunk["normalized"]["mae"], 3), "MAE of chunks, normalised"
     if executed["gripper"]:
         yield percent(executed["gripper"]["agreement"]), "gripper on the recorded side"
+    if metrics["plan"]:
+        yield number(metrics["plan"]["normalized"]["mae"], 3), "MAE of planned states, normalised"
     score = metrics["lerobot_eval"]
     yield f"{score['pc_success']:.0f} %", f"episodes within a normalised MAE of {score['tolerance']:g}"
 
@@ -151,40 +146,6 @@ def _trajectories(run: Run, episodes: Sequence[Episode]) -> Iterable[str]:
             strip = np.concatenate(list(episode.picture_PHWC), axis=1)
             places = ", ".join(str(frame) for frame in episode.picture_frame_P)
             yield page.figure(page.picture(strip), f"What the policy saw at frames {places}.")
-
-
-def _plans(run: Run, episodes: Sequence[Episode], plan: Metrics) -> Iterable[str]:
-    yield page.definitions(plan_facts(plan))
-    yield page.pair(
-        page.table(
-            ["waypoint", "compared", "frames off", "state MAE norm.", "gripper"],
-            [
-                [
-                    str(slot["slot"] + 1),
-                    str(slot["rows"]),
-                    number(slot["duration"]["mae"], 3),
-                    number(slot["normalized"]["mae"], 3),
-                    percent(slot["gripper_agreement"]),
-                ]
-                for slot in plan["per_slot"]
-            ],
-        ),
-        page.table(
-            ["state", "MAE raw", "MAE norm.", "largest raw"],
-            [
-                [
-                    dim["name"],
-                    number(dim["raw"]["mae"], 3),
-                    number(dim["normalized"]["mae"], 3),
-                    number(dim["raw"]["max_abs"], 3),
-                ]
-                for dim in plan["per_dim"]
-            ],
-        ),
-    )
-    for episode in [e for e in episodes if e.plans is not None][:SHOWN_EPISODES]:
-        caption = f"Episode {episode.index}: some of its plans over the recorded states."
-        yield page.figure(figures.to_svg(plan_figures.plans_of(run, episode)), caption)
 
 
 def _group_table(metrics: Metrics, group: str, label: str) -> str:
