@@ -12,15 +12,14 @@ The last line is JSON.
 """
 
 import argparse
-import ctypes
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import beside, peak_growth
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -132,16 +131,7 @@ def main() -> None:
         "chunk": (sides.stock_chunk, sides.our_chunk),
     }
     for name, (stock, ours) in jobs.items():
-        # In turn, so that both meet the same state of a shared machine.
-        pairs = [(seconds(stock), seconds(ours)) for _ in range(arguments.repeats)]
-        ratios = sorted(theirs / own for theirs, own in pairs)
-        result[name] = {
-            "peer_seconds": min(theirs for theirs, _ in pairs),
-            "our_seconds": min(own for _, own in pairs),
-            "speedup_median": ratios[len(ratios) // 2],
-            "speedup_range": [ratios[0], ratios[-1]],
-            "flop_ratio": flops[name],
-        }
+        result[name] = beside(stock, ours, arguments.repeats) | {"flop_ratio": flops[name]}
         print(f"{name}: {result[name]}")
     memory = [peak_growth(call) for call in jobs["train_step"]]
     result["train_memory"] = {
@@ -188,27 +178,6 @@ def flop_ratios(depth: int) -> dict[str, float]:
         / count(lambda: sides.our_loss().backward()),
         "chunk": count(sides.stock_chunk) / count(sides.our_chunk),
     }
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    """Wall time of one call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def peak_growth(call: Callable[[], Any]) -> int:
-    """How far the resident set grows above its start during a call, in bytes (Linux)."""
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    call()
-    return _status("VmHWM") - before
-
-
-def _status(field: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
