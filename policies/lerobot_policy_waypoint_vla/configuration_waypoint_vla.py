@@ -260,6 +260,7 @@ class WaypointVLAConfig(ZooPolicyConfig):
             )
         robot = self.robot
         robot.require_fit(self.state_width, self.action_width)
+        _ = self.waypoint_rule  # also where kept waypoints are used: plans are scored by it
         for name, width in (("max_action_dim", self.action_width), ("max_state_dim", len(robot.planned))):
             if width > getattr(self, name):
                 raise ZooError(

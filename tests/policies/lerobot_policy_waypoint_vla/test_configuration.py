@@ -105,7 +105,7 @@ def test_the_published_numbers():
 )
 def test_dims_that_do_not_fit_are_refused(widths, changes, words):
     with pytest.raises(ZooError, match=words):
-        config_of(*widths, **changes)
+        config_of(*widths, **{"waypoint_threshold": 0.01} | changes)
 
 
 def test_a_robot_needs_a_state():
@@ -116,8 +116,10 @@ def test_a_robot_needs_a_state():
 
 
 def test_a_free_robot_needs_a_threshold():
-    with pytest.raises(ZooError, match=r"--policy.waypoint_threshold"):
-        _ = config_of(8, 7).waypoint_rule
+    """Kept waypoints do not say it either: their plans are scored by a rule."""
+    for changes in ({}, {"waypoint_table": "mine"}):
+        with pytest.raises(ZooError, match=r"--policy.waypoint_threshold"):
+            config_of(8, 7, **changes)
 
 
 @pytest.mark.parametrize(
