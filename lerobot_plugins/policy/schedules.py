@@ -1,11 +1,11 @@
-"""openpi's learning-rate schedule.
+"""Learning-rate schedules: openpi's cosine, and steps at milestones.
 
 LeRobot's cosine for this family counts from step 0 and shrinks the warm-up of short runs; openpi's
 counts from the end of the warm-up and keeps it. Halfway through 30,000 steps the rates differ by 5 %.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lerobot.optim.schedulers import LRSchedulerConfig
 from torch.optim import Optimizer
@@ -62,3 +62,39 @@ class OpenPICosineSchedulerConfig(LRSchedulerConfig):
             return first + (self.peak_lr - first) * step / warmup
         progress = min(1.0, (step - warmup) / max(1, decay_steps - warmup))
         return self.decay_lr + (self.peak_lr - self.decay_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@LRSchedulerConfig.register_subclass("zoo_multistep")
+@dataclass
+class MultistepSchedulerConfig(LRSchedulerConfig):
+    """Linear warm-up from a tenth of the peak, then a factor at each milestone (VLA-Adapter's schedule).
+
+    Args:
+        num_warmup_steps: Steps before the peak.
+        milestones: Optimizer steps from which on the rate is lower.
+        gamma: What each milestone multiplies it by.
+    """
+
+    num_warmup_steps: int = 0
+    milestones: list[int] = field(default_factory=list)
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        rising = list(self.milestones) == sorted(set(self.milestones))
+        early = bool(self.milestones) and self.milestones[0] < max(self.num_warmup_steps, 1)
+        if self.num_warmup_steps < 0 or not rising or early or not 0 < self.gamma <= 1:
+            raise ZooError(
+                "a learning-rate schedule has wrong milestones",
+                got=f"warm-up {self.num_warmup_steps}, milestones {self.milestones}, gamma {self.gamma}",
+                expected="rising milestones behind the warm-up, and a factor above 0, at most 1",
+            )
+
+    def build(self, optimizer: Optimizer, num_training_steps: int) -> LambdaLR:
+        """The scheduler of a run; its length does not matter."""
+        return LambdaLR(optimizer, self.factor)
+
+    def factor(self, step: int) -> float:
+        """Share of the peak at the optimizer step with number `step`, counted from 0."""
+        if step < self.num_warmup_steps:
+            return 0.1 + 0.9 * step / self.num_warmup_steps
+        return self.gamma ** sum(step >= milestone for milestone in self.milestones)

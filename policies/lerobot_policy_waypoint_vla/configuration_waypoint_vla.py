@@ -16,11 +16,12 @@ read one PaliGemma; the expert is pi0.5's. What differs from `pi05_comet`:
 from dataclasses import dataclass, replace
 
 from lerobot.configs import PreTrainedConfig
+from lerobot.optim.schedulers import LRSchedulerConfig
 from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
-from lerobot_plugins.policy.schedules import OpenPICosineSchedulerConfig
+from lerobot_plugins.policy.schedules import MultistepSchedulerConfig, OpenPICosineSchedulerConfig
 from lerobot_plugins.processing.grippers import CONVENTIONS, GripperMap
 from lerobot_plugins.waypoints.rule import PRESETS as RULES
 from lerobot_plugins.waypoints.rule import WaypointRule
@@ -112,6 +113,7 @@ class WaypointVLAConfig(ZooPolicyConfig):
         compile_model: Compile the denoising step with torch.compile.
         compile_mode: Mode of torch.compile.
         scheduler_decay_steps: Step at which `scheduler_decay_lr` is reached; 0 is the run's length.
+        scheduler_milestones: Instead of the cosine, multiply the rate by `scheduler_gamma` at these steps.
     """
 
     chunk_size: int = 32
@@ -172,6 +174,8 @@ class WaypointVLAConfig(ZooPolicyConfig):
     scheduler_warmup_steps: int = 1000
     scheduler_decay_steps: int = 0
     scheduler_decay_lr: float = 1e-5
+    scheduler_milestones: list[int] | None = None
+    scheduler_gamma: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -358,7 +362,13 @@ class WaypointVLAConfig(ZooPolicyConfig):
         """Factor on the expert's gradient into PaliGemma's keys and values."""
         return {"none": 1.0, "scale": self.gradient_scale, "stop": 0.0, "freeze": 0.0}[self.gradient_strategy]
 
-    def get_scheduler_preset(self) -> OpenPICosineSchedulerConfig:
+    def get_scheduler_preset(self) -> LRSchedulerConfig:
+        if self.scheduler_milestones is not None:
+            return MultistepSchedulerConfig(
+                num_warmup_steps=self.scheduler_warmup_steps,
+                milestones=self.scheduler_milestones,
+                gamma=self.scheduler_gamma,
+            )
         return OpenPICosineSchedulerConfig(
             num_warmup_steps=self.scheduler_warmup_steps,
             num_decay_steps=self.scheduler_decay_steps,

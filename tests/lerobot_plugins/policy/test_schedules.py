@@ -1,4 +1,4 @@
-"""openpi's learning rates, step by step."""
+"""Learning rates, step by step."""
 
 import draccus
 import pytest
@@ -6,7 +6,7 @@ import torch
 from lerobot.optim.schedulers import LRSchedulerConfig
 
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.policy.schedules import OpenPICosineSchedulerConfig
+from lerobot_plugins.policy.schedules import MultistepSchedulerConfig, OpenPICosineSchedulerConfig
 
 PEAK = 2.5e-5
 
@@ -41,6 +41,11 @@ def rates(config: OpenPICosineSchedulerConfig, steps: int, group_lrs: tuple[floa
         (
             {"peak_lr": 1e-4, "num_decay_steps": 200_000, "decay_lr": 1e-5},
             {0: 9.990010e-8, 1000: 1e-4, 100_000: 5.535520e-5, 200_000: 1e-5, 300_000: 1e-5},
+        ),
+        # Of the waypoint VLA.
+        (
+            {"peak_lr": 1e-4, "num_decay_steps": 10_000, "decay_lr": 1e-5},
+            {0: 9.990010e-8, 500: 5.004995e-5, 1000: 1e-4, 5500: 5.5e-5, 10_000: 1e-5},
         ),
     ],
 )
@@ -113,3 +118,42 @@ def test_it_is_one_of_the_hosts_choices():
 def test_impossible_schedules_are_refused(options):
     with pytest.raises(ZooError, match="learning"):
         OpenPICosineSchedulerConfig(**options)
+
+
+# Steps at milestones.
+
+
+def test_published_milestones():
+    config = MultistepSchedulerConfig(100, [2200, 3000, 3600], 0.3)
+    expected = {0: 2e-5, 50: 1.1e-4, 100: 2e-4, 2199: 2e-4, 2200: 6e-5, 3000: 1.8e-5, 3600: 5.4e-6}
+    for step, value in expected.items():
+        assert 2e-4 * config.factor(step) == pytest.approx(value)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-4)
+    scheduler = config.build(optimizer, 10)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(2e-5)
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(2e-5 + 1.8e-6)
+
+
+def test_milestones_are_one_of_the_hosts_choices():
+    config = MultistepSchedulerConfig(4, [10, 20], 0.3)
+    assert config.type == "zoo_multistep"
+    assert draccus.decode(LRSchedulerConfig, draccus.encode(config, LRSchedulerConfig)) == config
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_warmup_steps": -1},
+        {"milestones": [5, 5]},
+        {"milestones": [9, 5]},
+        {"milestones": [0]},
+        {"num_warmup_steps": 10, "milestones": [5]},
+        {"gamma": 0.0},
+        {"gamma": 1.5},
+    ],
+)
+def test_wrong_milestones_are_refused(options):
+    with pytest.raises(ZooError, match="wrong milestones"):
+        MultistepSchedulerConfig(**options)

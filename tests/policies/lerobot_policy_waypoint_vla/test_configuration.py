@@ -85,6 +85,8 @@ def test_the_published_numbers():
         device="cpu", optimizer_lr=1e-4, scheduler_warmup_steps=1000, scheduler_decay_steps=10_000
     ).get_scheduler_preset()
     assert (schedule.peak_lr, schedule.decay_lr) == (1e-4, 1e-5)
+    steps = WaypointVLAConfig(device="cpu", scheduler_warmup_steps=40, scheduler_milestones=[600, 900])
+    assert steps.get_scheduler_preset().factor(900) == pytest.approx(0.09)
     assert config.drop_n_last_frames == 1
 
 
