@@ -25,27 +25,32 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of a command; its `run` is among them. Wrong ones end the process with status 2."""
     parser = argparse.ArgumentParser(
         prog="lerobot-plugins", description=__doc__.splitlines()[0] if __doc__ else None
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     named = argv[0] if argv else None
-    modules = {}
     for name, (module_name, help_line) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=help_line, description=help_line)
         if name == named:
-            modules[name] = importlib.import_module(module_name)
-            modules[name].add_arguments(subparser)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+            module = importlib.import_module(module_name)
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
     arguments, rest = parser.parse_known_args(argv)
     if rest and not getattr(arguments, "takes_host_options", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.host_options = rest  # options in LeRobot's own spelling, such as --policy.type=...
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = parse(list(sys.argv[1:] if argv is None else argv))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        status = int(modules[arguments.command].run(arguments))
+        status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
     except ZooError as error:
