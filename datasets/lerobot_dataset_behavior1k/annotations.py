@@ -12,7 +12,7 @@ from typing import Any
 
 from lerobot_dataset_behavior1k.phrases import primitive_phrase, skill_phrase
 from lerobot_plugins.conversion.locating import located
-from lerobot_plugins.errors import ZooError
+from lerobot_plugins.errors import ZooError, first_names
 
 _ENTRIES: dict[str, tuple[str, Callable[[Mapping[str, Any], Mapping[str, str]], str]]] = {
     "skill": ("skill_annotation", skill_phrase),
@@ -69,10 +69,13 @@ def read_annotation(path: Path, level: str, names: Mapping[str, str]) -> Annotat
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ZooError(
-                "the annotation is missing", do="fetch it, or convert with --prompts task"
+                "the annotation is missing",
+                got="no file",
+                expected=f"its entries '{_ENTRIES[level][0]}'",
+                do="fetch it, or convert with --prompts task",
             ) from error
         except ValueError as error:
-            raise ZooError(f"the annotation is no JSON: {error}", do="fetch it again") from error
+            raise ZooError("the annotation is no JSON", got=error, do="fetch it again") from error
         return parse_annotation(content, level, names)
 
 
@@ -81,7 +84,10 @@ def parse_annotation(content: Any, level: str, names: Mapping[str, str]) -> Anno
     key, phrase_of = _ENTRIES[level]
     entries = content.get(key) if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise ZooError(f"the annotation has no list '{key}'", do="convert with --prompts task")
+        found = first_names(content) if isinstance(content, dict) else type(content).__name__
+        raise ZooError(
+            f"the annotation has no list '{key}'", got=found, expected=key, do="convert with --prompts task"
+        )
     segments, unnamed, backwards = [], 0, 0
     for number, entry in enumerate(entries):
         with located(f"{key} {number}"):

@@ -169,9 +169,13 @@ class Behavior1kSource:
     def _require_files(self) -> None:
         missing = [path for episode in self.episodes for path in self._files(episode) if not path.exists()]
         if missing:
+            expected = "table and videos of every episode"
+            if self.options.prompts != "task":
+                expected += f", and its annotation for --prompts {self.options.prompts}"
             raise ZooError(
                 f"{len(missing)} files of the {len(self.episodes)} chosen episodes are missing",
-                got=first_names(path.relative_to(self.layout.root) for path in missing),
+                got="no " + first_names(path.relative_to(self.layout.root) for path in missing),
+                expected=expected,
                 do="fetch them, choose others with --tasks or --episodes, or add --on-error skip",
             )
         for episode in self.episodes:

@@ -63,7 +63,7 @@ def _frames(
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ZooError("the file holds no video", do="fetch it again")
+                raise ZooError("the file holds no video", expected="one video stream", do=_FETCH)
             stream = container.streams.video[0]
             if stream.codec_context.name not in codecs:
                 raise ZooError(
@@ -77,7 +77,7 @@ def _frames(
             stream.codec_context.thread_count = 1
             for frame in container.decode(stream):
                 if frame.is_corrupt:
-                    raise ZooError(f"frame {number} is damaged", do=_FETCH)
+                    raise _damaged(number, "a corrupt picture")
                 # A picture of another shape would be distorted when it is shrunk.
                 if (frame.height, frame.width) != recorded:
                     raise ZooError(
@@ -89,9 +89,20 @@ def _frames(
                 yield frame
                 number += 1
     except FileNotFoundError as error:
-        raise ZooError("the video is missing", do=_FETCH) from error
+        raise ZooError(
+            "the video is missing", got="no file", expected="a video of this camera", do=_FETCH
+        ) from error
     except av.error.FFmpegError as error:
-        raise ZooError(f"the video is damaged at frame {number}: {error.strerror}", do=_FETCH) from error
+        raise _damaged(number, error.strerror) from error
+
+
+def _damaged(number: int, found: object) -> ZooError:
+    return ZooError(
+        f"the video is damaged at frame {number}",
+        got=found,
+        expected="pictures that can be decoded to the last",
+        do=_FETCH,
+    )
 
 
 def _check_colour_format(pixel_format: str | None) -> None:
