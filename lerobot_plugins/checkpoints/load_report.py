@@ -52,8 +52,12 @@ class LoadReport:
         }
         return {kind: names for kind, names in kinds.items() if names}
 
-    def require_complete(self, source: str) -> "LoadReport":
+    def require_complete(self, source: str, do: str | None = None) -> "LoadReport":
         """Return the report if every tensor found its place.
+
+        Args:
+            source: Where the tensors come from.
+            do: What to do where not; None is what helps with a policy's own folder.
 
         Raises:
             ZooError: With the first names of each kind of problem.
@@ -66,7 +70,7 @@ class LoadReport:
                 f"the weights in {source} do not fit this policy",
                 got=found,
                 expected="every tensor of the policy, no other, all of its shape, all finite",
-                do="check that config.json and model.safetensors belong together, or copy them again",
+                do=do or "check that config.json and model.safetensors belong together, or copy them again",
             )
         return self
 

@@ -24,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 PRETRAINED = {"paligemma_3b": "lerobot/pi05_base", "tiny": SCRATCH}
 
+_FITTING = (
+    "give --policy.init_from weights of pi0.5, and where shapes differ the geometry that they have "
+    "(--policy.paligemma_variant, --policy.action_expert_variant)"
+)
+
 # Tensor -> the dimension that grows, and whether the added part starts at zero: new inputs then disturb
 # nothing, and new outputs start like any untrained layer.
 WIDENED = {
@@ -88,7 +93,7 @@ def load_pretrained(policy: nn.Module, source: str, changes: Changes | None = No
     absent = [name for name in report.missing if name.startswith(tuple(changes.new))]
     filled = (*absent, *(name for name in report.missing if name.startswith(tuple(changes.elsewhere))))
     report.missing = [name for name in report.missing if name not in filled]
-    report.require_complete(str(path))
+    report.require_complete(str(path), do=_FITTING)
     logger.info("%s", describe(report, path, absent, widened))
     return report
 

@@ -89,6 +89,10 @@ def test_another_architecture_is_refused(base, tmp_path):
     tensors = weights(base) | {"state_proj.weight": torch.zeros(64, 32)}
     with pytest.raises(ZooError, match="pi0 network"):
         started_from(save(tmp_path / "base", tensors))
+    with pytest.raises(
+        ZooError, match=r"111 missing(.|\n)*1 unexpected: model\.weight(.|\n)*--policy\.init_from"
+    ):
+        started_from(save(tmp_path / "other", {"model.weight": torch.zeros(3)}))
 
 
 def test_widening_the_action_says_what_is_new(base, tmp_path, caplog):
