@@ -6,7 +6,7 @@ third camera and the padding and masks them. Losses, gradients and actions are c
 
 Peak memory is what a step needs above weights and gradients: the growth of the process's resident set.
 
-    python benchmarks/pi05.py [--repeats 3] [--depth 9] [--dtype float32]
+    python benchmarks/pi05.py [--repeats 3] [--depth 9]
 
 The last line is JSON.
 """
