@@ -111,6 +111,23 @@ def test_who_sees_whom():
 
 
 @pytest.mark.parametrize("pruned", [False, True])
+def test_what_action_tokens_see_and_where_they_stand(networks, given, pruned):
+    """The same rule, of the mask and the positions that the network makes."""
+    _, ours = networks
+    with torch.no_grad():
+        prefix = prefix_of(ours, given, pruned)
+        context = ours.context(prefix, CHUNK)
+    real = torch.nn.functional.pad(prefix.mask_BS, (0, CHUNK), value=True)
+    block = torch.zeros_like(real, dtype=torch.long)
+    block[:, -CHUNK] = 1
+    sees = make_att_2d_masks(real, block)[:, -CHUNK:]
+    assert torch.equal(context.visible_B1HT[:, 0].expand_as(sees), sees)
+    cos, sin = ours.encoder.language_model.rotary_emb(given["noise"], (real.cumsum(1) - 1)[:, -CHUNK:])
+    assert torch.equal(context.cos_BHE, cos)
+    assert torch.equal(context.sin_BHE, sin)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
 def test_loss(networks, given, pruned):
     stock, ours = networks
     with torch.no_grad():
