@@ -48,7 +48,8 @@ class ZooPolicyConfig(PreTrainedConfig):
         num_inference_steps: Euler steps from noise to actions.
         stats_source: Whose statistics normalise state and action: the training `dataset`'s, those inherited
             from the `checkpoint` named by --policy.path, or those of the `file` at `stats_path`.
-        stats_path: A LeRobot `stats.json` or an openpi `norm_stats.json`; only with stats_source=file.
+        stats_path: A LeRobot `stats.json`, an openpi `norm_stats.json` or a `dataset_statistics.json`; only
+            with stats_source=file.
         state_normalization: `min_max` or `quantile` (q01, q99) to [-1, 1], `mean_std`, or `identity`.
         action_normalization: Likewise for the action.
         eval_seed: Seed of evaluation losses and of sampled actions.
@@ -184,6 +185,10 @@ class ZooPolicyConfig(PreTrainedConfig):
     def dataset_statistics(self, meta: Any) -> dict[str, Any]:
         """Statistics of a training dataset for the features as this policy sees them."""
         return meta.stats
+
+    def placed_statistics(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """Statistics of a file, those of a part of a feature's dims in their places; by default unchanged."""
+        return stats
 
     @property
     def gripper_maps(self) -> dict[str, list[GripperMap]]:

@@ -1,6 +1,7 @@
 """Whose statistics a run normalises with."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing import runtime
+from lerobot_plugins.statistics.dataset_statistics import entry_of, read_entry
 from lerobot_plugins.statistics.openpi import fit_width, read_norm_stats
 
 Stats = dict[str, dict[str, np.ndarray]]
@@ -28,7 +30,8 @@ def chosen_statistics(config: Any, dataset_stats: Stats | None) -> Stats:
     if config.stats_source == "file":
         path = Path(config.stats_path)
         widths = {ACTION: config.action_width, OBS_STATE: config.state_width}
-        return read_statistics(path, {key: width for key, width in widths.items() if width})
+        widths = {key: width for key, width in widths.items() if width}
+        return read_statistics(path, widths, config.placed_statistics)
     if config.stats_source == "checkpoint":
         raise ZooError(
             "stats_source=checkpoint needs a checkpoint to inherit statistics from",
@@ -50,12 +53,15 @@ def origin_of(run: runtime.TrainingRun) -> str:
     return run.config.stats_path if run.config.stats_source == "file" else run.meta.repo_id
 
 
-def read_statistics(path: Path, widths: dict[str, int]) -> Stats:
-    """Read a LeRobot `stats.json` or an openpi `norm_stats.json`.
+def read_statistics(
+    path: Path, widths: dict[str, int], placed: Callable[[Stats], Stats] = lambda stats: stats
+) -> Stats:
+    """Read a LeRobot `stats.json`, an openpi `norm_stats.json` or a `dataset_statistics.json`.
 
     Args:
         path: The file.
         widths: Dims of the features that must fit; openpi's padding beyond them is cut off.
+        placed: Brings statistics of a part of a feature's dims to their places, before widths are compared.
 
     Raises:
         ZooError: The file is missing or is neither, or a feature has another width.
@@ -64,15 +70,19 @@ def read_statistics(path: Path, widths: dict[str, int]) -> Stats:
         raw = json.loads(path.read_text())
         if "norm_stats" in raw:
             stats = read_norm_stats(path)
+        elif (entry := entry_of(raw, path)) is not None:
+            stats = read_entry(entry)
         else:
             stats = {key: {name: np.asarray(v, float) for name, v in e.items()} for key, e in raw.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ZooError(
             f"cannot read statistics from {path}",
             got=f"{type(error).__name__}: {error}",
-            expected="a LeRobot stats.json (feature -> statistic -> numbers) or an openpi norm_stats.json",
+            expected="a LeRobot stats.json (feature -> statistic -> numbers), an openpi norm_stats.json or a "
+            "dataset_statistics.json",
             do="set --policy.stats_path to a dataset's meta/stats.json or a checkpoint's norm_stats.json",
         ) from error
+    stats = placed(stats)
     for key in sorted(widths.keys() & stats.keys()):
         vectors = {name: value.ravel() for name, value in stats[key].items() if name != "count"}
         stats[key] = stats[key] | fit_width(vectors, key, widths[key], path)

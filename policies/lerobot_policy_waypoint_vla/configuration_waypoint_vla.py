@@ -14,7 +14,9 @@ read one PaliGemma; the expert is pi0.5's. What differs from `pi05_comet`:
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 from lerobot.configs import PreTrainedConfig
 from lerobot.optim.schedulers import LRSchedulerConfig
 from lerobot.utils.constants import ACTION, OBS_STATE
@@ -272,6 +274,18 @@ class WaypointVLAConfig(ZooPolicyConfig):
                     got=f"{getattr(self, name)} for {width} dims",
                     do=f"pass --policy.{name}={width}; the weights of added dims are new and must be trained",
                 )
+
+    def placed_statistics(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """Published files have the state's continuous dims alone; the others need no scale."""
+        continuous = list(self.robot.continuous)
+        state = stats.get(OBS_STATE, {})
+        if not state or {len(np.atleast_1d(value)) for value in state.values()} != {len(continuous)}:
+            return stats
+        placed = {}
+        for name, value in state.items():
+            placed[name] = np.zeros(self.state_width)
+            placed[name][continuous] = value
+        return stats | {OBS_STATE: placed}
 
     @property
     def robot(self) -> RobotDims:

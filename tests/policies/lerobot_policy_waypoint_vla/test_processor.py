@@ -3,6 +3,8 @@
 Legend: B rows, M waypoints, L plan tokens, K planned state dims.
 """
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -280,3 +282,30 @@ def test_the_longest_published_prompts(paligemma):
     task = "put the white mug on the left plate and put the yellow and white mug on the right plate"
     planner, expert = planner_prompt(task, [100] * 6, [True]), expert_prompt(task)
     assert (1 + len(tokenizer.encode(planner)), 1 + len(tokenizer.encode(expert))) == (56, 25)
+
+
+# Published statistics.
+
+
+@pytest.mark.parametrize(("width", "fits"), [(6, True), (8, True), (7, False)])
+def test_published_statistics_have_the_continuous_dims_alone(tmp_path, width, fits):
+    """Six of eight: the gripper needs no scale, the second finger is not seen."""
+    stats = toy_statistics()
+    content = {"num_transitions": 9}
+    for key, name, count in (("action", "action", 7), ("observation.state", "proprio", width)):
+        fields = ("mean", "std", "min", "max", "q01", "q99")
+        content[name] = {field: stats[key][field][:count].tolist() for field in fields}
+    path = tmp_path / "dataset_statistics.json"
+    path.write_text(json.dumps(content))
+    config = tiny_config(TYPE, stats_source="file", stats_path=str(path))
+    raw = {k: v for k, v in raw_batch(config).items() if not k.startswith("action")}
+    with training_run(config):
+        if not fits:
+            with pytest.raises(
+                ZooError, match=r"observation.state in (.|\n)*7 dimensions(.|\n)*8 dimensions"
+            ):
+                processors(config)
+            return
+        before = processors(config)[0]
+    expected = processors(tiny_config(TYPE))[0](raw)["observation.state"]
+    assert torch.equal(before(raw)["observation.state"], expected)
