@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_network(trained, root, tmp_path, option, words)
 
 
 def test_a_checkpoint_whose_robot_is_described_otherwise(trained, root, tmp_path):
-    """The weights fit, the tokens would not mean the same. LeRobot passes a step's text on as a ValueError."""
+    """The weights fit, the tokens would mean something else. LeRobot makes a ValueError of a step's text."""
     more = (f"--policy.path={trained.policy()}", "--policy.push_to_hub=false")
     message = refused(
         root,
