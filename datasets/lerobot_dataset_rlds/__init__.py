@@ -6,6 +6,8 @@
 import argparse
 from pathlib import Path
 
+from lerobot_plugins.errors import ZooError
+
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -35,6 +37,14 @@ class RldsBridge:
         from lerobot_plugins.conversion.arguments import run_conversion
 
         mapping = load_mapping(arguments.mapping or PRESETS / f"{arguments.preset}.yaml")
+        turned = [key for key, camera in mapping.images.items() if camera.turned]
+        if turned and arguments.images == "jpeg":
+            raise ZooError(
+                "--images jpeg keeps the bytes of pictures, and the mapping rotates some",
+                got=f"rotate: 180 for {', '.join(turned)}",
+                expected="no rotation",
+                do="convert with --images video",
+            )
         source = RldsSource.open(
             arguments.source, mapping, arguments.split, tolerate_damage=arguments.on_error == "skip"
         )

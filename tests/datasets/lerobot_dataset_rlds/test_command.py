@@ -37,6 +37,23 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out/meta/info.json").read_text())["fps"] == 10
 
 
+def test_pictures_to_be_rotated_cannot_keep_their_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    libero_source(tmp_path / "rlds")
+    mapping = tmp_path / "mine.yaml"
+    rotated = "{source: observation/image, rotate: 180}"
+    mapping.write_text((PRESETS / "libero.yaml").read_text().replace("observation/image\n", f"{rotated}\n"))
+    before = tree(tmp_path)
+    arguments = ("--mapping", str(mapping), "--images", "jpeg", "--on-error", "skip")
+    assert convert(tmp_path / "rlds", tmp_path / "out", *arguments) == 2
+    shown = capsys.readouterr().err
+    assert "rotate: 180 for observation.images.image\n" in shown
+    assert "--images video" in shown
+    assert "--on-error" not in shown
+    assert tree(tmp_path) == before
+
+
 def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     libero_source(tmp_path / "rlds")
     before = tree(tmp_path)
