@@ -83,13 +83,19 @@ def load_mapping(path: Path) -> RldsMapping:
     if not path.is_file():
         raise ZooError(
             f"the mapping file {path} does not exist",
+            got="a folder" if path.is_dir() else "nothing there",
             expected="a YAML file, see the presets for examples",
             do="name it with --mapping, or take a --preset",
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ZooError(f"{path} is not valid YAML: {error}") from error
+        raise ZooError(
+            f"{path} is not valid YAML",
+            got=error,
+            expected="a YAML file, see the presets for examples",
+            do="correct the file",
+        ) from error
     return _Reader(path.name).mapping(content)
 
 

@@ -47,7 +47,12 @@ class DatasetReplayEnv(EnvConfig):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.tolerance) and self.tolerance > 0):
-            raise ZooError("env.tolerance is no error bound", got=self.tolerance, expected="a number above 0")
+            raise ZooError(
+                "env.tolerance is no error bound",
+                got=self.tolerance,
+                expected="a number above 0",
+                do="correct --env.tolerance",
+            )
         if self.repo_id:
             root = find_root(self.repo_id, self.root)
             info = read_info(root)
@@ -64,7 +69,12 @@ class DatasetReplayEnv(EnvConfig):
             ZooError: No `repo_id`, or no usable dataset there.
         """
         if not self.repo_id:
-            raise ZooError("dataset_replay needs a dataset", do="--env.repo_id=OWNER/NAME [--env.root=DIR]")
+            raise ZooError(
+                "dataset_replay needs a dataset",
+                got="no --env.repo_id",
+                expected="the dataset whose episodes are replayed",
+                do="pass --env.repo_id=OWNER/NAME [--env.root=DIR]",
+            )
         return ObservationLayout.of(read_info(find_root(self.repo_id, self.root))["features"])
 
     @property

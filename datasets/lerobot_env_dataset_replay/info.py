@@ -44,7 +44,12 @@ def read_info(root: Path) -> dict[str, Any]:
         for feature in features.values():
             feature["shape"] = tuple(feature["shape"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ZooError(f"{path} is damaged", got=repr(error)) from None
+        raise ZooError(
+            f"{path} is damaged",
+            got=repr(error),
+            expected="JSON with codebase_version and features, each with its shape",
+            do="download or convert the dataset again",
+        ) from None
     if not version.startswith("v3."):
         raise ZooError(
             f"{path} describes a dataset of another format",
@@ -58,6 +63,7 @@ def read_info(root: Path) -> dict[str, Any]:
             f"{path}: open-loop evaluation compares one-dimensional actions",
             got=features[ACTION]["shape"] if ACTION in features else f"features {first_names(features)}",
             expected=f"a feature '{ACTION}' of shape (dimensions,)",
+            do="choose another dataset with --env.repo_id and --env.root",
         )
     return info
 

@@ -113,6 +113,7 @@ class Recording:
                 f"{self.root}: a recorded action is not finite",
                 got=f"{action_TA[frame, dimension]} for '{self.action_names[dimension]}' "
                 f"in episode {episode}, frame {frame}",
+                expected="finite numbers",
                 do="repair the dataset, or leave this episode out of --env.episodes",
             )
         length = len(action_TA)
@@ -142,7 +143,10 @@ class Recording:
             ) and bool(np.all(np.less_equal(statistics["min"], statistics["max"])))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ZooError(
-                f"{path} gives no statistics of the actions", got=repr(error), do=self._restat()
+                f"{path} gives no statistics of the actions",
+                got=repr(error),
+                expected=f"min, max and mean of '{ACTION}'",
+                do=self._restat(),
             ) from None
         if not valid:
             raise ZooError(

@@ -146,7 +146,7 @@ class ZooPolicyConfig(PreTrainedConfig):
         value = getattr(self, name)
         if value not in choices:
             close = difflib.get_close_matches(str(value), choices, n=1)
-            hint = f"pass --policy.{name}={close[0]}" if close else None
+            hint = f"pass --policy.{name}={close[0]}" if close else f"set --policy.{name} to one of these"
             if value == "float16":
                 hint = "float16 overflows in Gemma; use bfloat16"
             raise ZooError(f"unknown {name}", got=value, expected=" or ".join(choices), do=hint)

@@ -90,7 +90,8 @@ class ExactNormalization(ProcessorStep):
                 f"the width of {key} does not fit its statistics",
                 got=f"{width} dimensions",
                 expected=f"{feature_map.width}, as in {self.dataset or 'the training dataset'}",
-                do="check that dataset, robot or environment match the checkpoint",
+                do="check that dataset, robot or environment match the checkpoint; a dataset must also fit "
+                "its own meta/stats.json",
             )
         return feature_map
 

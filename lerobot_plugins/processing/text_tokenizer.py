@@ -4,7 +4,12 @@ from pathlib import Path
 from typing import Protocol
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from tokenizers import Tokenizer
 
 from lerobot_plugins.errors import ZooError
@@ -84,7 +89,7 @@ def read_tokenizer_file(name: str, revision: str | None = None) -> bytes:
     Raises:
         ZooError: Neither is there; says how to get it.
     """
-    folder = Path(name)
+    folder, model = Path(name), name
     if folder.is_dir():
         path = folder / TOKENIZER_FILE
         if path.is_file():
@@ -94,12 +99,14 @@ def read_tokenizer_file(name: str, revision: str | None = None) -> bytes:
     else:
         try:
             return Path(hf_hub_download(name, TOKENIZER_FILE, revision=revision)).read_bytes()
+        except HFValidationError:
+            model, reason = "OWNER/MODEL", "no such folder, nor could a model on the Hub be named so"
         except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
     raise ZooError(
         f"the tokenizer {name} cannot be found",
         got=reason,
         expected=f"a folder with {TOKENIZER_FILE}, or a model on the Hub that is cached or can be downloaded",
-        do=f"with network, run `hf download {name} {TOKENIZER_FILE}` once (accept the licence first), or set "
-        f"--policy.tokenizer_name=FOLDER; the tiny preset uses --policy.tokenizer_name={BYTE}",
+        do=f"with network, run `hf download {model} {TOKENIZER_FILE}` once (accept the licence first), or "
+        f"set --policy.tokenizer_name=FOLDER; the tiny preset uses --policy.tokenizer_name={BYTE}",
     )

@@ -39,3 +39,8 @@ def test_a_folder_without_the_file_lists_what_is_there(tmp_path):
 def test_offline_the_message_says_what_to_download(name):
     with pytest.raises(ZooError, match=r"hf download (.|\n)*--policy\.tokenizer_name=FOLDER"):
         read_tokenizer_file(name)
+
+
+def test_what_can_be_no_model_is_not_offered_for_download():
+    with pytest.raises(ZooError, match=r"no such folder(.|\n)*hf download OWNER/MODEL"):
+        read_tokenizer_file("/no/such/folder")
