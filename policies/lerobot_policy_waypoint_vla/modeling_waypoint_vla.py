@@ -223,9 +223,8 @@ class WaypointVLAPolicy(ZooPolicy):
         config = self.config
         width, horizon = config.action_width, config.chunk_size
         goal = self._training_goal(batch, rng)
-        inside_BH1 = (torch.arange(horizon, device=goal.duration_B.device) < goal.duration_B[:, None])[
-            ..., None
-        ]
+        step_H = torch.arange(horizon, device=goal.duration_B.device)
+        inside_BH1 = (step_H < goal.duration_B[:, None])[..., None]
         # Behind the segment's end the data is zero, as it is in padded dims.
         action_BHP = F.pad(batch[ACTION].float() * inside_BH1, (0, config.max_action_dim - width))
         noise_BHP = sample_noise(rng, action_BHP.shape).to(action_BHP.device)
