@@ -30,7 +30,7 @@ from lerobot_plugins.nn.prefix_encoder import Prefix
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parent))
-from pi05 import seconds
+from measuring import seconds
 from prefix_encoder import GEOMETRY
 from stock_pi05 import MAX_ACTION, fill
 
