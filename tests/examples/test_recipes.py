@@ -15,6 +15,7 @@ from lerobot_plugins.checkpoints.first import FirstCheckpoint
 from lerobot_plugins.cli.main import parse
 
 RECIPES = sorted((Path(__file__).parents[2] / "examples").glob("*/*.sh"))
+SAMPLE = Path(__file__).parents[2] / "examples" / "sample_data" / "lerobot" / "libero_sample"
 COMMANDS = ("lerobot-plugins", "lerobot-train", "lerobot-eval", "accelerate")
 SCRIPT = """#!/bin/sh
 for word in "$(basename "$0")" "$@"; do printf "%s\\n" "$word" >> "$CALLS"; done
@@ -30,9 +31,14 @@ def calls_of(recipe: Path, folder: Path, **environment: str) -> list[list[str]]:
         (bin_folder / name).write_text(SCRIPT)
         (bin_folder / name).chmod(stat.S_IRWXU)
     calls = folder / "calls"
-    given = {"RLDS": "rlds", "DATA": "data", "OUT": "out", "CALLS": str(calls)} | environment
+    given = {"RLDS": "rlds", "DATA": "data", "OUT": "out", "SIMULATOR": "lerobot-eval"} | environment
     path = f"{bin_folder}:{os.environ['PATH']}"
-    subprocess.run(["bash", str(recipe)], check=True, cwd=folder, env=os.environ | given | {"PATH": path})
+    subprocess.run(
+        ["bash", str(recipe)],
+        check=True,
+        cwd=folder,
+        env=os.environ | given | {"CALLS": str(calls), "PATH": path},
+    )
     parts = calls.read_text().split("--end--\n")
     return [part.splitlines() for part in parts if part]
 
@@ -51,6 +57,8 @@ def require_known(words: list[str]) -> str:
         assert config.policy.get_scheduler_preset() is None or config.policy.get_optimizer_preset()
     elif name == "lerobot-eval":
         typed = ["--policy.type=waypoint_vla" if o.startswith("--policy.path=") else o for o in options]
+        if "--env.type=dataset_replay" in typed:  # it opens its dataset, which the recipe would have made
+            typed += [f"--env.root={SAMPLE}", "--env.episodes=[0]"]
         draccus.parse(EvalPipelineConfig, args=typed)
     elif options[:2] == ["checkpoint", "init"]:
         draccus.parse(FirstCheckpoint, args=options[2:])
