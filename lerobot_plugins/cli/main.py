@@ -17,7 +17,7 @@ from lerobot_plugins.errors import ZooError
 # The module is imported only when its command is used.
 COMMANDS = {
     "list": ("lerobot_plugins.cli.list_plugins", "the plugins of this environment and their states"),
-    "doctor": ("lerobot_plugins.cli.doctor", "what works on this machine and what to do about the rest"),
+    "doctor": ("lerobot_plugins.cli.doctor", "what is wrong with this machine, or a dataset, and what to do"),
     "convert": ("lerobot_plugins.cli.convert", "recorded robot data to a LeRobotDataset v3"),
     "checkpoint": ("lerobot_plugins.cli.checkpoint", "write and inspect policy checkpoints"),
     "waypoints": ("lerobot_plugins.cli.waypoints", "waypoints of a dataset: make, import, export, draw"),

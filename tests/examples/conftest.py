@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-SAMPLE_DATA = Path(__file__).parents[2] / "examples" / "sample_data"
-sys.path.append(str(SAMPLE_DATA))
+EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path += [str(EXAMPLES / folder) for folder in ("sample_data", "robots")]

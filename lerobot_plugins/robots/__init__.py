@@ -1,0 +1,1 @@
+"""What all robot plugins share: backends, safety, watchdog, simulation; knows no SDK."""
