@@ -117,9 +117,12 @@ def gripper_to_raw(training: Values) -> Values:
 def _raw() -> Layout:
     """As LeRobot's environment and datasets have it. Names differ between the sets, the order does not."""
     state = [Column(signal.name, signal.name, aliases=signal.aliases) for signal in LIBERO_FRANKA.state]
-    for i, finger in ((6, "left_finger"), (7, "right_finger")):
+    for i, axis in enumerate("xyz", start=3):
+        # As this project's converter of RLDS writes it.
+        state[i] = Column(state[i].name, state[i].name, aliases=(*state[i].aliases, f"r{axis}"))
+    for i, side in ((6, "left"), (7, "right")):
         name = state[i].name
-        others = (*state[i].aliases, "gripper", finger, f"gripper_{i - 5}")
+        others = (*state[i].aliases, "gripper", f"{side}_finger", f"gripper_{side}", f"gripper_{i - 5}")
         state[i] = Column(name, name, aliases=others)
     also = ("x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3"), ("roll", "pitch", "yaw")
     action = [

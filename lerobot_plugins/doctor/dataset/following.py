@@ -182,8 +182,7 @@ def _other_episodes(agreement: Agreement) -> list[DatasetFinding]:
         problem(
             _NAME,
             f"in episode {episode} the state does not follow the action (correlation {correlation:.2f}), "
-            "as in "
-            "other episodes",
+            "as it does in the others",
             "leave the episode out, or look for the action that belongs to it",
             feature=f"{agreement.actions[0].feature} against {agreement.states[0].feature}",
             episode=episode,
