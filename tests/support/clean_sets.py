@@ -79,7 +79,7 @@ IN_MEMORY: dict[str, Callable[..., Recording]] = {
     "GR-2, grasping": grasping,
     "GR-2, an arm switched off": sagging,
     "GR-2, slow": lagging,
-    "R1 Lite, 39/23": lambda seed: record(LITE("plugin"), names="full", seed=seed),
+    "R1 Lite, 35/20": lambda seed: record(LITE("plugin"), names="full", seed=seed),
     "R1 Lite, 14/14": lambda seed: record(LITE("arms_14_unit"), names="full", seed=seed),
     "R1 Lite, 14/14 in mm": lambda seed: record(LITE("arms_14"), names="full", seed=seed),
     "R1 Lite, both grippers on a box": holding,

@@ -81,7 +81,7 @@ class Clock:
             findings.append(
                 problem(
                     self.name,
-                    f"time stands still or runs backward at {place} (in {len(self._backward)} episodes)",
+                    f"time stands still or runs backward at {place} (episodes: {len(self._backward)})",
                     "put the frames in order when converting",
                     feature=_TIMESTAMP,
                     episode=place.episode,
@@ -95,7 +95,7 @@ class Clock:
                     self.name,
                     f"the time of {place} is {value:.4f} s; at {self._fps:g} frames per second it is "
                     f"{expected:.4f} s "
-                    f"(in {len(self._off)} episodes)",
+                    f"(episodes: {len(self._off)})",
                     "a gap, or real times: resample the episode when converting; LeRobot counts frames",
                     feature=_TIMESTAMP,
                     episode=place.episode,

@@ -37,7 +37,7 @@ class Finite:
         return [
             problem(
                 self.name,
-                f"{dimension} is {value} in {place}" + (f" and {count - 1} more frames" if count > 1 else ""),
+                f"{dimension} is {value} in {place}" + (f"; frames in all: {count}" if count > 1 else ""),
                 f"mend the recording, or {leave_out(place.episode)}",
                 feature=dimension.feature,
                 columns=(dimension.name,),

@@ -99,7 +99,7 @@ class Frozen:
                     self.name,
                     f"{state.feature}: {part} stands still for {longest.length} "
                     f"frames from {longest.place}, while its action moves ({listed(names)})"
-                    + (f"; {len(chosen) - 1} more stretches" if len(chosen) > 1 else ""),
+                    + (f"; stretches in all: {len(chosen)}" if len(chosen) > 1 else ""),
                     "the stream stopped while recording: leave the episode out",
                     feature=state.feature,
                     columns=names,

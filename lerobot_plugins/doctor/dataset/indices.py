@@ -87,7 +87,7 @@ class Indices:
             found.append(
                 problem(
                     "counts",
-                    f"episode {absent[0]} has no frames ({len(absent)} such episodes)",
+                    f"episode {absent[0]} has no frames (such episodes: {len(absent)})",
                     _REPAIR,
                     feature="length",
                     episode=absent[0],

@@ -86,7 +86,7 @@ class Jumps:
                     self.name,
                     f"{dimension} jumps by {number(size)} from one frame to the next in {place}"
                     + (" and back" if kind == "spike" else "")
-                    + (f"; {len(chosen) - 1} more jumps" if len(chosen) > 1 else ""),
+                    + (f"; jumps in all: {len(chosen)}" if len(chosen) > 1 else ""),
                     "look at these frames: a lost message, a wrapped angle, or two recordings in one episode",
                     feature=dimension.feature,
                     columns=(dimension.name,),

@@ -103,9 +103,9 @@ def _of_other_layout(
     ends = sorted(first.recorded(float(limit)) for limit in (ranges.lower_D[worst], ranges.upper_D[worst]))
     return problem(
         "units",
-        f"{first.feature}: {listed(names)} have the units of layout {other.name}, not of {layout.name}: "
-        f"{first.name} is {number(first.recorded(value))} in {place}, limits {number(ends[0])} to "
-        f"{number(ends[1])}",
+        f"{first.feature} has units of layout {other.name}, not of {layout.name}: {first.name} is "
+        f"{number(first.recorded(value))} in {place}, limits {number(ends[0])} to {number(ends[1])}; so are "
+        f"{listed(names)}",
         f"convert these columns, or pass --layout={other.name} if all of them are meant so",
         feature=first.feature,
         columns=names,

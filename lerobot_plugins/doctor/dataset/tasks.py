@@ -92,7 +92,7 @@ class Tasks:
                 problem(
                     self.name,
                     f"the frames of episode {episode} say {told}, meta/episodes says {stated} "
-                    f"({len(self._differing)} such episodes)",
+                    f"(such episodes: {len(self._differing)})",
                     "convert the dataset again",
                     feature=_FEATURE,
                     episode=episode,

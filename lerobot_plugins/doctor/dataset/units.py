@@ -39,9 +39,8 @@ def degree_findings(ranges: Ranges, claimed: set[Dimension]) -> list[DatasetFind
         findings.append(
             problem(
                 "units",
-                f"{feature} holds degrees where the robot has radians: {', '.join(names)} "
-                f"({names[indices.index(worst)]} is {number(value)} in {place}, its range "
-                f"{number(ranges.lower_D[worst])} to {number(ranges.upper_D[worst])} rad)",
+                f"{feature} holds degrees where the robot has radians: {names[indices.index(worst)]} is "
+                f"{number(value)} in {place}, its range {_range(ranges, worst)}; so are {', '.join(names)}",
                 "multiply these columns by pi/180 when converting, and other joints of their source, whose "
                 "numbers are too small to tell",
                 feature=feature,
@@ -72,8 +71,8 @@ def gripper_findings(ranges: Ranges, claimed: set[Dimension]) -> list[DatasetFin
         findings.append(
             problem(
                 "grippers",
-                f"{dimension} runs from {number(low)} to {number(high)}: {looks}, where this layout has "
-                f"{number(ends[0])} to {number(ends[1])}",
+                f"{dimension} runs from {number(low)} to {number(high)}, as grippers of {looks} do; in this "
+                f"layout it is {number(ends[0])} to {number(ends[1])}",
                 "convert the column, or name the layout that has such grippers with --layout",
                 feature=dimension.feature,
                 columns=(dimension.name,),

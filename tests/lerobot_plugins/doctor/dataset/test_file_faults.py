@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from file_faults import FAULTS, TOP
+from number_faults import FAULTS as NUMBER_FAULTS
 from number_faults import Told, lite_arms
 from recorded_dataset import SIZE, scene, write_recording
 from said import assert_said
@@ -51,3 +52,9 @@ def test_an_episode_that_is_too_short_is_named(tmp_path):
     recording.episodes[1] = {key: values[:5] for key, values in recording.episodes[1].items()}
     root = write_recording(recording, tmp_path / "set", cameras=())
     assert_said(examine(root, progress=False), [Told("length", feature="length", episode=1)])
+
+
+def test_the_page_lists_every_fault(checkout):
+    page = (checkout / "docs/dataset_doctor.md").read_text()
+    listed = {line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")}
+    assert {*FAULTS, *NUMBER_FAULTS} <= listed
