@@ -19,6 +19,7 @@ from lerobot_plugins.robots.limits import bounds_of, held_positions
 from lerobot_robot_galaxea_r1.chassis import Chassis
 from lerobot_robot_galaxea_r1.commands import check, message, messages
 from lerobot_robot_galaxea_r1.feedback import Feedback
+from lerobot_robot_galaxea_r1.link import Link, require_listeners, without_listeners
 from lerobot_robot_galaxea_r1.pictures import CameraFeed
 from lerobot_robot_galaxea_r1.topics import (
     CHASSIS_BRAKE,
@@ -35,8 +36,6 @@ BASE, TORSO = "base", "torso"
 _LOOK_EVERY_S = 0.01
 # Who listens is known a moment after who speaks.
 _LISTENERS_S = 1.0
-
-type Hear = Callable[[str, Message | ZooError, float, object], None]
 
 
 class Options(Protocol):
@@ -57,25 +56,6 @@ class Options(Protocol):
     connect_timeout_s: float
 
 
-class Link(Protocol):
-    """An open connection. What goes wrong is a `ZooError` that names the topic or the address."""
-
-    def publish(self, topic: Topic, message: Message) -> None:
-        """Send a message now, or not at all."""
-
-    def check(self) -> None:
-        """Raise if the connection is down."""
-
-    def why_silent(self, topic: str) -> str | None:
-        """What the connection knows of a topic that says nothing; None if nothing."""
-
-    def listeners(self, topic: str) -> int | None:
-        """How many listen to a topic of ours; None if the connection cannot know."""
-
-    def close(self) -> None:
-        """End it; may be called twice."""
-
-
 class GalaxeaBackend(ABC):
     """A robot that is told positions of arms, grippers and torso, and velocities of its chassis if enabled.
 
@@ -86,7 +66,7 @@ class GalaxeaBackend(ABC):
         sleep: Waits.
 
     Raises:
-        ZooError: Options that contradict each other.
+        ZooError: `camera_sizes` names a camera that the robot does not have.
     """
 
     def __init__(
@@ -97,6 +77,15 @@ class GalaxeaBackend(ABC):
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._contract, self._config, self._clock, self._sleep = contract, config, clock, sleep
+        known = [camera.name for camera in contract.cameras]
+        unknown = [name for name in config.camera_sizes if name not in known]
+        if unknown:
+            raise ZooError(
+                f"robot.camera_sizes names cameras that {contract.robot_type} does not have",
+                got=first_names(unknown),
+                expected=first_names(known),
+                do="correct --robot.camera_sizes",
+            )
         self._bounds = bounds_of(contract, config.limits, margin=config.margin)
         commands = command_topics(contract)
         self._chassis_topic = commands.pop(BASE)
@@ -230,7 +219,7 @@ class GalaxeaBackend(ABC):
         made = messages(self._commands.values(), targets)
         message(self._chassis_topic, targets)  # refuse before anything is sent
         chassis_topics = [self._chassis_topic] if self._chassis is not None else []
-        _require_listeners(link, [*self._commands.values(), *chassis_topics])
+        require_listeners(link, [*self._commands.values(), *chassis_topics])
         for topic, joints in made:
             self._send(link, topic, joints)
         if self._chassis is not None:
@@ -268,7 +257,7 @@ class GalaxeaBackend(ABC):
     def _hear(self, topic: str, made: Message | ZooError, arrived_s: float, sender: object = None) -> None:
         """What a link calls for each message, from a thread of its own."""
         if topic in self._camera_names:
-            self._pictures.heard(topic, made, arrived_s)
+            self._pictures.heard(topic, made, arrived_s, sender)
         else:
             self._feedback.heard(topic, made, arrived_s, sender)
 
@@ -303,7 +292,7 @@ class GalaxeaBackend(ABC):
 
     def _wait_for_listeners(self, link: Link, topics: Iterable[Topic]) -> None:
         began_s = self._clock()
-        while deaf := _without_listeners(link, topics):
+        while deaf := without_listeners(link, topics):
             if self._clock() - began_s > _LISTENERS_S:
                 logger.warning(
                     "Nobody listens to %s yet: start the robot's motion control before moving it",
@@ -311,21 +300,6 @@ class GalaxeaBackend(ABC):
                 )
                 return
             self._sleep(_LOOK_EVERY_S)
-
-
-def _without_listeners(link: Link, topics: Iterable[Topic]) -> list[str]:
-    return [topic.name for topic in topics if link.listeners(topic.name) == 0]
-
-
-def _require_listeners(link: Link, topics: Iterable[Topic]) -> None:
-    deaf = _without_listeners(link, topics)
-    if deaf:
-        raise ZooError(
-            "nobody listens to commands",
-            got=f"no subscriber of {first_names(deaf)}",
-            expected="the robot's motion control",
-            do="start it on the robot; leave a torso without controller alone, --robot.command_torso=false",
-        )
 
 
 def _tried(do: Callable[[], None]) -> list[ZooError]:

@@ -1,12 +1,15 @@
 """The backend `dds`: ROS 2 messages over Cyclone DDS, without ROS."""
 
+from typing import Protocol
+
 from lerobot_plugins.robots.backends import missing_module
-from lerobot_robot_galaxea_r1.backend import GalaxeaBackend, Link, Options
+from lerobot_robot_galaxea_r1.backend import GalaxeaBackend, Options
 from lerobot_robot_galaxea_r1.config_galaxea_r1 import GalaxeaConfig
+from lerobot_robot_galaxea_r1.link import Link
 from lerobot_robot_galaxea_r1.topics import Topic
 
 
-class DdsOptions(Options):
+class DdsOptions(Options, Protocol):
     """And of this backend."""
 
     ros_domain_id: int

@@ -20,7 +20,7 @@ from cyclonedds.util import duration
 
 from lerobot_plugins.errors import ZooError
 from lerobot_robot_galaxea_r1 import messages
-from lerobot_robot_galaxea_r1.backend import Hear
+from lerobot_robot_galaxea_r1.link import Hear
 from lerobot_robot_galaxea_r1.topics import Topic
 from lerobot_robot_galaxea_r1.wire import Compressed, Flag, Joints, Message, Pixels, Speeds
 
@@ -121,16 +121,26 @@ class DdsLink:
         # Entities are deleted with their last reference, the participant after what belongs to it.
         self._readers.clear()
         self._writers.clear()
-        self._entities.clear()
+        while self._entities:
+            self._entities.pop(0)
+
+    def _take(self, name: str, reader: DataReader, arrived_s: float) -> None:
+        try:
+            for sample in reader.take(1):
+                if not isinstance(sample, InvalidSample):
+                    self._hear(name, _decoded(sample), arrived_s, sample.sample_info.publication_handle)
+        except (DDSException, ValueError) as error:  # a text that is none is a ValueError
+            do = f"see which program publishes it: ros2 topic info -v {name}"
+            self._hear(
+                name, ZooError(f"{name} sends what cannot be read", got=str(error), do=do), arrived_s, None
+            )
 
     def _run(self, waiting: WaitSet) -> None:
         while not self._ended.is_set():
             waiting.wait(duration(seconds=_WAIT_S))
             arrived_s = time.monotonic()
             for name, reader in self._readers.items():
-                for sample in reader.take(1):
-                    if not isinstance(sample, InvalidSample):
-                        self._hear(name, _decoded(sample), arrived_s, sample.sample_info.publication_handle)
+                self._take(name, reader, arrived_s)
             self._ended.wait(_REST_S)
 
 

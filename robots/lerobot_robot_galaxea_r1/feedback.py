@@ -78,19 +78,17 @@ class Feedback:
             name: The topic.
             message: The message, or what is wrong with it.
             arrived_s: When, by `clock`.
-            sender: Whatever tells one sender from another.
+            sender: Whatever tells one sender from another; None if that is not known.
         """
         heard = self._heard[name]
-        if sender != heard.sender:
+        if sender is not None and sender != heard.sender:
             if sender == heard.sender_before:
                 heard.contested_s = arrived_s
-            heard.sender_before, heard.sender = heard.sender, sender
-            heard.lateness.forget()
-            heard.stamp_s = 0.0
+            heard.sender_before, heard.sender, heard.stamp_s = heard.sender, sender, 0.0
         stamp_s = getattr(message, "stamp_s", 0.0)
         if 0 < heard.stamp_s - stamp_s < _OVERTAKEN_S and stamp_s:
             return
-        late_s = heard.lateness(stamp_s, arrived_s)
+        late_s = heard.lateness(stamp_s, arrived_s, sender)
         heard.message, heard.measured_s, heard.stamp_s = message, arrived_s - late_s, stamp_s
 
     def unheard(self) -> list[str]:

@@ -15,19 +15,18 @@ class Lateness:
     def __init__(self) -> None:
         self._least: float | None = None
         self._arrived_s = 0.0
+        self._sender: object = None
 
-    def __call__(self, stamp_s: float, arrived_s: float) -> float:
-        """Seconds that this message was later than the quickest ones; 0 without a stamp.
+    def __call__(self, stamp_s: float, arrived_s: float, sender: object = None) -> float:
+        """Seconds that this message was later than the quickest ones of its sender; 0 without a stamp.
 
-        A sender's clock that is set back looks like a delay, too: it lasts until `forget`.
+        A sender's clock that is set back looks like a delay, too, for as long as it is the same sender.
         """
         if not stamp_s:
             return 0.0
+        if sender != self._sender:
+            self._least, self._sender = None, sender
         offset = arrived_s - stamp_s
         least = offset if self._least is None else self._least + DRIFT * (arrived_s - self._arrived_s)
         self._least, self._arrived_s = min(offset, least), arrived_s
         return offset - self._least
-
-    def forget(self) -> None:
-        """Another sender, another clock."""
-        self._least = None

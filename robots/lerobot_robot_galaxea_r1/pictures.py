@@ -13,6 +13,7 @@ from lerobot_plugins.contracts.robot import Camera
 from lerobot_plugins.conversion import images
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.robots.backend import Picture
+from lerobot_robot_galaxea_r1.lateness import Lateness
 from lerobot_robot_galaxea_r1.topics import Topic, colour_topic, depth_topic
 from lerobot_robot_galaxea_r1.wire import Compressed, Message, Pixels
 
@@ -39,15 +40,17 @@ class CameraFeed:
             self.topics.append(colour_topic(camera.name))
             if camera.depth:
                 self.topics.append(depth_topic(camera.name))
-        self._heard: dict[str, tuple[Message | ZooError, float]] = {}
+        self.forget()
 
     def forget(self) -> None:
         """Nothing was seen: a new connection."""
-        self._heard = {}
+        self._heard: dict[str, tuple[Message | ZooError, float]] = {}
+        self._lateness = {topic.name: Lateness() for topic in self.topics}
 
-    def heard(self, name: str, message: Message | ZooError, arrived_s: float) -> None:
-        """A picture came."""
-        self._heard[name] = message, arrived_s
+    def heard(self, name: str, message: Message | ZooError, arrived_s: float, sender: object = None) -> None:
+        """A picture came, as `Feedback.heard`."""
+        late_s = self._lateness[name](getattr(message, "stamp_s", 0.0), arrived_s, sender)
+        self._heard[name] = message, arrived_s - late_s
 
     def unheard(self) -> list[str]:
         """Topics that showed nothing yet."""
@@ -77,7 +80,7 @@ class CameraFeed:
             return Picture(rgb_HW3, _depth(self._newest(depth), of))
 
     def _newest(self, topic: Topic) -> Message:
-        message, arrived_s = self._heard.get(topic.name, (None, 0.0))
+        message, taken_s = self._heard.get(topic.name, (None, 0.0))
         if message is None:
             raise ZooError(
                 "no picture came yet",
@@ -85,7 +88,7 @@ class CameraFeed:
             )
         if isinstance(message, ZooError):
             raise message
-        age_s = self._clock() - arrived_s
+        age_s = self._clock() - taken_s
         if age_s > self._max_age_s:
             raise ZooError(
                 "the picture is stale",

@@ -1,12 +1,15 @@
 """The backend `rosbridge`: ROS 2 messages through rosbridge_server, where DDS does not reach."""
 
+from typing import Protocol
+
 from lerobot_plugins.robots.backends import missing_module
-from lerobot_robot_galaxea_r1.backend import GalaxeaBackend, Link, Options
+from lerobot_robot_galaxea_r1.backend import GalaxeaBackend, Options
 from lerobot_robot_galaxea_r1.config_galaxea_r1 import GalaxeaConfig
+from lerobot_robot_galaxea_r1.link import Link
 from lerobot_robot_galaxea_r1.topics import Topic
 
 
-class RosbridgeOptions(Options):
+class RosbridgeOptions(Options, Protocol):
     """And of this backend."""
 
     rosbridge_host: str

@@ -20,7 +20,7 @@ import roslibpy
 from twisted.internet import reactor
 
 from lerobot_plugins.errors import ZooError
-from lerobot_robot_galaxea_r1.backend import Hear
+from lerobot_robot_galaxea_r1.link import Hear
 from lerobot_robot_galaxea_r1.topics import Topic
 from lerobot_robot_galaxea_r1.wire import Compressed, Flag, Joints, Message, Pixels, Speeds
 
@@ -39,7 +39,8 @@ _THROTTLE_MS = {Compressed: 50, Pixels: 50}
 _THROTTLE_JOINTS_MS = 15
 # A dead peer does not say so: it is asked, and dropped when it does not answer.
 _PING_S = 1.0
-_LONGEST_RETRY_S = 2.0
+_RETRY_S, _LONGEST_RETRY_S = 0.5, 2.0
+_HANDSHAKE_S = 2.0
 _CLOSE_S = 1.0
 
 
@@ -52,9 +53,9 @@ class _Connection(roslibpy.Ros):
     def begin(self) -> None:
         """Start twisted's reactor, unless it runs, and connect."""
         self.factory.setProtocolOptions(
-            openHandshakeTimeout=_LONGEST_RETRY_S, autoPingInterval=_PING_S, autoPingTimeout=_PING_S
+            openHandshakeTimeout=_HANDSHAKE_S, autoPingInterval=_PING_S, autoPingTimeout=_PING_S
         )
-        self.factory.initialDelay = self.factory.delay = _PING_S / 2
+        self.factory.initialDelay = self.factory.delay = _RETRY_S
         self.factory.maxDelay = _LONGEST_RETRY_S
         # In a thread; it cannot be started twice in a process and so is never stopped.
         self.factory.manager.run()
@@ -142,6 +143,8 @@ class RosbridgeLink:
 
     def close(self) -> None:
         """Send what was published, then end the connection and all tries; may be called twice."""
+        if self._ended:
+            return
         self._ended = True
         protocol, self._protocol = self._protocol, None
         self._ros.end()

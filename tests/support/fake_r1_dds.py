@@ -1,10 +1,11 @@
-"""The fake robot on DDS. Its bytes are made and read by rosbags, so by another ROS 2 encoder than the
-plugin's.
+"""The fake robot on DDS, with bytes made and read by rosbags: another ROS 2 encoder than the plugin's.
+
+Run as a program of its own: `python fake_r1_dds.py DOMAIN TAG`.
 """
 
+import sys
 import threading
-import time
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 from cyclonedds._clayer import ddspy_take, ddspy_write
@@ -29,13 +30,13 @@ BEST_EFFORT = Qos(Policy.Reliability.BestEffort, base=_QOS)
 RELIABLE = Qos(Policy.Reliability.Reliable(100_000_000), base=_QOS)
 
 
-def own_domain(number: int) -> Domain:
-    """A domain on loopback that no other process is in, whatever its number; lives as long as it is held."""
+def own_domain(number: int, tag: str | None = None) -> Domain:
+    """A domain on loopback for those who know its tag, by default nobody; lives as long as it is held."""
     return Domain(
         number,
         "<CycloneDDS><Domain>"
         "<General><Interfaces><NetworkInterface name='lo'/></Interfaces></General>"
-        f"<Discovery><Tag>{uuid4()}</Tag></Discovery></Domain></CycloneDDS>",
+        f"<Discovery><Tag>{tag or uuid4()}</Tag></Discovery></Domain></CycloneDDS>",
     )
 
 
@@ -48,6 +49,9 @@ class FakeR1Dds:
         said: Quality of service of what it publishes.
         obeyed: Of what it listens with.
         says: Topics that it publishes.
+
+    Attributes:
+        garbled: A topic whose messages hold a name that is no text.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class FakeR1Dds:
         says: dict[str, str] = SAYS,
     ) -> None:
         self.domain, self.body, self._said, self._obeyed, self._says = domain, body, said, obeyed, says
+        self.garbled: str | None = None
         self._thread: threading.Thread | None = None
         self.start()
 
@@ -104,16 +109,23 @@ class FakeR1Dds:
             for name, message in self.body.says():
                 if name in writers:
                     data = to_cdr(SAYS[name], message)
+                    if name == self.garbled:
+                        data = data.replace(b"left_arm_joint1", b"\xff" * 15)
                     assert ddspy_write(writers[name]._ref, data + bytes(-len(data) % 4)) == 0
 
 
-def wait_for(condition: Any, seconds: float = 5.0) -> None:
-    """Until something is true."""
-    until_s = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until_s, "waited in vain"
-        time.sleep(0.005)
+def main(number: str, tag: str) -> None:
+    """The robot as a process of its own, until it is killed."""
+    domain = own_domain(int(number), tag)
+    with FakeR1Dds(int(number), FakeR1()):
+        print("ready", flush=True)
+        threading.Event().wait()
+    del domain
 
 
 def _topic(participant: DomainParticipant, name: str, type_name: str) -> Topic:
     return Topic(participant, "rt" + name, getattr(messages, type_name.split("/")[1]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

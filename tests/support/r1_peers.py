@@ -1,7 +1,8 @@
 """A fake robot behind each transport, for tests that all transports must pass."""
 
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from fake_r1 import HEIGHT, WIDTH, FakeR1
 
 from lerobot_plugins.contracts import catalog
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.robots.backend import Backend
 from lerobot_plugins.robots.backends import make_backend
 from lerobot_robot_galaxea_r1 import config_galaxea_r1
@@ -83,3 +85,31 @@ def peer(transport: str, robot_type: str = "galaxea_r1_lite", **options: Any) ->
             backend.disconnect()
         fake.kill()
         del domain
+
+
+def eventually(happens: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait until it does."""
+    until_s = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < until_s, "waited in vain"
+        time.sleep(0.01)
+
+
+def error_of(do: Callable[[], Any]) -> str:
+    """What it raises, nothing if it works."""
+    try:
+        do()
+    except ZooError as error:
+        return str(error)
+    return ""
+
+
+def works(do: Callable[[], Any]) -> bool:
+    """Whether it raises nothing."""
+    return not error_of(do)
+
+
+def still(backend: Any) -> dict[str, float]:
+    """Targets that change nothing."""
+    signals, contract = backend.read().signals, backend._contract
+    return {signal.name: 0.0 if signal.is_velocity else signals[signal.name] for signal in contract.action}

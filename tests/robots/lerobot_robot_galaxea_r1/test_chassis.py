@@ -27,6 +27,12 @@ class Sent(list):
         return [message for topic, message, _ in self if topic is CHASSIS_SPEED]
 
 
+@pytest.fixture(autouse=True)
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PERIOD_S", 0.02)
+    monkeypatch.setattr(module, "VALID_S", 0.1)
+
+
 @pytest.fixture
 def sent() -> Sent:
     return Sent()
@@ -60,12 +66,11 @@ def test_the_brake_is_left_alone_unasked(sent: Sent):
 def test_the_stream_goes_on_and_ends_in_zeros(sent: Sent):
     chassis = Chassis(sent, [1.0, 1.0, 1.0])
     chassis.command(FORWARD)
-    time.sleep(module.VALID_S + 4 * module.PERIOD_S)
+    time.sleep(2 * module.VALID_S)
     speeds = sent.speeds()
-    # At least ten a second, of which those after `VALID_S` are zeros: nobody commands any more.
-    assert len(speeds) >= 10 * module.VALID_S
+    assert len(speeds) >= 4
     assert speeds[0].linear[0] == 0.2
-    assert speeds[-1] == ZERO
+    assert speeds[-1] == ZERO  # nobody commands any more
     chassis.close()
     count = len(sent.speeds())
     time.sleep(2 * module.PERIOD_S)
@@ -82,10 +87,10 @@ def test_stop_is_immediate(sent: Sent):
 
 
 def test_the_limit_is_repeated(sent: Sent, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "_LIMIT_EVERY_S", 0.1)
+    monkeypatch.setattr(module, "_LIMIT_EVERY_S", 0.05)
     chassis = Chassis(sent, [1.0, 1.0, 1.0])
     chassis.command(FORWARD)
-    time.sleep(0.3)
+    time.sleep(0.2)
     chassis.close()
     assert sum(topic is CHASSIS_LIMIT for topic, _, _ in sent) >= 2
 

@@ -3,40 +3,35 @@
 import importlib
 import logging
 import random
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+import uuid
 
 import pytest
 
 pytest.importorskip("cyclonedds")
 pytest.importorskip("rosbags")
 
+import fake_r1_dds
 from fake_r1 import ARM, SAYS, TO_TORSO, FakeR1
-from fake_r1_dds import BEST_EFFORT, FakeR1Dds, own_domain, wait_for
-from r1_peers import CONFIGS, peer
+from fake_r1_dds import BEST_EFFORT, FakeR1Dds, own_domain
+from r1_peers import CONFIGS, eventually, peer, still, works
 
 from lerobot_plugins.contracts import catalog
 from lerobot_plugins.errors import ZooError
+from lerobot_robot_galaxea_r1 import backend as backend_module
 from lerobot_robot_galaxea_r1 import dds, rosbridge
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_module, "_LISTENERS_S", 0.2)
+
+
 def unconnected(**options: object) -> dds.DdsBackend:
-    config = CONFIGS["galaxea_r1_lite"](backend="dds", connect_timeout_s=0.3, **options)
+    config = CONFIGS["galaxea_r1_lite"](backend="dds", connect_timeout_s=0.15, **options)
     return dds.DdsBackend(catalog.contract("galaxea_r1_lite"), config)
-
-
-def still(backend: dds.DdsBackend) -> dict[str, float]:
-    signals = backend.read().signals
-    return {name: signals[name] for name in catalog.contract("galaxea_r1_lite").action_names}
-
-
-def _fails(do: Callable[[], object]) -> bool:
-    try:
-        do()
-    except ZooError:
-        return True
-    return False
 
 
 def test_where_nobody_is_it_says_so():
@@ -53,7 +48,7 @@ def test_a_best_effort_publisher_is_heard_and_a_reliable_reader_told_so():
     with peer("dds", said=BEST_EFFORT) as robot:
         robot.backend().read()
         with pytest.raises(ZooError, match=r"best-effort only, try --robot\.reliable_feedback=false"):
-            robot.backend(reliable_feedback=True, connect_timeout_s=0.3)
+            robot.backend(reliable_feedback=True, connect_timeout_s=0.15)
 
 
 def test_a_reliable_listener_does_not_hear_best_effort_commands():
@@ -79,14 +74,64 @@ def test_commands_that_nobody_hears_are_refused_whole(caplog: pytest.LogCaptureF
         robot.backend(command_torso=False).write(targets)
 
 
+def test_a_name_that_is_no_text_is_named_and_harms_no_other_message():
+    with peer("dds") as robot:
+        backend = robot.backend()
+        robot.fake.garbled = ARM["left"]
+        eventually(lambda: not works(backend.read))
+        with pytest.raises(ZooError, match=f"{ARM['left']} sends what cannot be read"):
+            backend.read()
+        robot.fake.garbled = None
+        eventually(lambda: works(backend.read))
+
+
+def test_sizes_of_unknown_cameras_are_refused():
+    with pytest.raises(ZooError, match=r"(?s)camera_sizes names cameras.*tail.*head"):
+        unconnected(camera_sizes={"tail": [48, 64]})
+
+
 def test_two_robots_in_one_domain_are_not_believed():
     with peer("dds") as robot:
         backend = robot.backend()
         arm = {ARM["left"]: SAYS[ARM["left"]]}
         with FakeR1Dds(robot.fake.domain, FakeR1(), says=arm):
-            wait_for(lambda: _fails(backend.read))
+            eventually(lambda: not works(backend.read))
             with pytest.raises(ZooError, match=f"two programs publish {ARM['left']}"):
                 backend.read()
+
+
+@pytest.mark.slow
+def test_a_robot_in_another_process_is_killed_and_found_again():
+    number, tag = random.randint(1, 99), str(uuid.uuid4())
+    domain = own_domain(number, tag)
+
+    def start() -> subprocess.Popen:
+        program = [sys.executable, fake_r1_dds.__file__, str(number), tag]
+        process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    process = start()
+    backend = unconnected(ros_domain_id=number)
+    backend._config.connect_timeout_s = 10.0
+    try:
+        backend.connect()
+        for wanted in (0.1, 0.9):
+            backend.write(still(backend) | {"left_gripper.pos": wanted})
+            opening = pytest.approx(wanted)
+            eventually(lambda opening=opening: backend.read().signals["left_gripper.pos"] == opening)
+            process.kill()
+            process.wait()
+            eventually(lambda: not works(backend.read))
+            process = start()
+            eventually(lambda: works(backend.read))
+            eventually(lambda: works(lambda: backend.write(still(backend))))
+    finally:
+        backend.disconnect()
+        process.kill()
+        process.communicate()
+        del domain
 
 
 def test_a_network_card_is_used_or_named():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import simplejpeg
@@ -74,6 +76,14 @@ def test_an_old_picture_is_an_error(feed: CameraFeed, clock: Clock):
     feed.heard(COLOUR, JPEG, clock.now_s)
     clock.wait(0.2)
     with pytest.raises(ZooError, match=rf"(?s){DEPTH}: the picture is stale.*0\.60 s"):
+        feed.picture("head")
+
+
+def test_a_picture_that_was_long_on_its_way_is_old(feed: CameraFeed, clock: Clock):
+    feed.heard(COLOUR, replace(JPEG, stamp_s=1000.0), clock.now_s)
+    clock.wait(0.9)
+    feed.heard(COLOUR, replace(JPEG, stamp_s=1000.2), clock.now_s)
+    with pytest.raises(ZooError, match=rf"(?s){COLOUR}: the picture is stale.*0\.70 s"):
         feed.picture("head")
 
 

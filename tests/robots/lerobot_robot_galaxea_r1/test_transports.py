@@ -21,13 +21,11 @@ from fake_r1 import (
     TORSO,
     WRIST_DEPTH,
 )
-from r1_peers import Peer, peer
+from r1_peers import Peer, error_of, eventually, peer, still, works
 
 from lerobot_plugins.contracts import catalog
 from lerobot_plugins.errors import ZooError
 from lerobot_robot_galaxea_r1.galaxea_r1 import GalaxeaR1Lite
-
-WITHIN_S = 10.0
 
 
 @pytest.fixture(params=["dds", "rosbridge"])
@@ -46,41 +44,17 @@ def robot(transport: str) -> Iterator[Peer]:
         yield reached
 
 
-def eventually(happens: Callable[[], Any]) -> None:
-    until_s = time.monotonic() + WITHIN_S
-    while not happens():
-        assert time.monotonic() < until_s, "waited in vain"
-        time.sleep(0.01)
-
-
 def eventually_raises(do: Callable[[], Any], said: str) -> None:
     """Sooner or later it raises this and nothing else."""
-
-    def raises() -> bool:
-        try:
-            do()
-        except ZooError:
-            return True
-        return False
-
-    eventually(raises)
+    eventually(lambda: error_of(do))
     with pytest.raises(ZooError, match=said):
         do()
 
 
-def works(do: Callable[[], Any]) -> bool:
-    try:
-        do()
-    except ZooError:
-        return False
-    return True
-
-
 def targets(backend: Any, **changed: float) -> dict[str, float]:
     """Stay as measured, but for what changes (`left_arm_joint1=0.3`)."""
-    signals = backend.read().signals
-    still = {name: 0.0 if name.endswith(".vel") else signals[name] for name in backend._contract.action_names}
-    return still | {next(n for n in still if n.startswith(name)): value for name, value in changed.items()}
+    same = still(backend)
+    return same | {next(n for n in same if n.startswith(name)): value for name, value in changed.items()}
 
 
 @pytest.mark.parametrize("robot_type", ["galaxea_r1", "galaxea_r1_lite", "galaxea_r1_pro"])
@@ -120,7 +94,7 @@ def test_the_chassis_gets_its_limit_first_and_then_a_stream(robot: Peer):
     backend.write(wanted)
     began_s = time.monotonic()
     moved = False
-    while time.monotonic() - began_s < 0.5:
+    while time.monotonic() - began_s < 0.3:
         backend.write(wanted)
         moved = moved or backend.read().signals["base_x.vel"] == 0.2
         time.sleep(0.12)  # slower than the chassis wants it
@@ -135,8 +109,9 @@ def test_the_chassis_gets_its_limit_first_and_then_a_stream(robot: Peer):
     backend.write(wanted)
     backend.disconnect()
     eventually(lambda: body.speed == [0, 0, 0])
+    time.sleep(0.1)  # what is on its way
     count = len(body.of(TO_CHASSIS))
-    time.sleep(0.15)
+    time.sleep(0.1)
     assert len(body.of(TO_CHASSIS)) == count
 
 
@@ -154,7 +129,7 @@ def test_what_is_wrong_sends_nothing_at_all(robot: Peer, wrong: float):
         backend.write(incomplete)
     with pytest.raises(ZooError, match="tail"):
         backend.write({**targets(backend), "tail.pos": 0.0})
-    time.sleep(0.1)
+    time.sleep(0.05)
     assert robot.body.received == []
 
 
@@ -208,7 +183,7 @@ def test_lost_packets_do_no_harm(robot: Peer):
     body, backend = robot.body, robot.backend()
     body.drop = 0.7
     sequences = set()
-    until_s = time.monotonic() + 0.5
+    until_s = time.monotonic() + 0.3
     while time.monotonic() < until_s or len(body.received) < 5:
         sequences.add(backend.read().sequence)
         backend.write(targets(backend))
@@ -257,9 +232,9 @@ def test_connecting_twice_and_again(robot: Peer):
 def test_what_a_robot_does_not_say_is_named(robot: Peer):
     robot.body.frozen |= {TORSO, CHASSIS}
     with pytest.raises(
-        ZooError, match=rf"(?s)does not say everything.*{TORSO}, {CHASSIS}.*6 topics within 0\.3 s"
+        ZooError, match=rf"(?s)does not say everything.*{TORSO}, {CHASSIS}.*6 topics within 0\.15 s"
     ):
-        robot.backend(connect_timeout_s=0.3)
+        robot.backend(connect_timeout_s=0.15)
     assert not robot.made[0].is_connected
     robot.body.frozen = {CHASSIS}
     backend = robot.backend(use_chassis=False)
@@ -277,7 +252,7 @@ def test_a_torso_may_be_left_alone(robot: Peer):
 
 
 def test_pictures(robot: Peer):
-    body, backend = robot.body, robot.backend(backend_cameras=["head", "left_wrist"], max_age_s=1.0)
+    body, backend = robot.body, robot.backend(backend_cameras=["head", "left_wrist"], max_age_s=0.5)
     assert np.array_equal(backend.picture("head").rgb, simplejpeg.decode_jpeg(body.jpeg))
     depth_mm = backend.picture("left_wrist").depth_mm
     assert np.array_equal(depth_mm[..., 0], body.depth_mm)
@@ -292,7 +267,7 @@ def test_pictures(robot: Peer):
 def test_a_robot_of_lerobot_stops_on_a_fault_and_goes_on_after_it(robot: Peer):
     body = robot.body
     lerobot = GalaxeaR1Lite(
-        robot.config(ramp_s=0.0, watchdog_s=0.3, enable_base=True, backend_cameras=["head"], max_age_s=1.0)
+        robot.config(ramp_s=0.0, watchdog_s=0.2, enable_base=True, backend_cameras=["head"], max_age_s=1.0)
     )
     lerobot.connect()
     try:
