@@ -14,6 +14,8 @@ from lerobot_plugins.errors import ZooError
 class ScriptedMotionConfig(TeleoperatorConfig):
     """Options of a scripted motion: every joint swings smoothly from its rest into its range and back.
 
+    Rest is the pose in which the simulated robot wakes.
+
     Args:
         robot: Whose joints move: `fourier_gr2`, `galaxea_r1`, `galaxea_r1_lite`, `galaxea_r1_pro`.
         groups: Which parts move: `[left_arm, head]`; by default all but the base. The others stay at rest.

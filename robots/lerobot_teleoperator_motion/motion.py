@@ -13,7 +13,7 @@ from lerobot_plugins.contracts import catalog
 from lerobot_plugins.contracts.robot import RobotContract, Signal
 from lerobot_plugins.errors import ZooError, first_names
 from lerobot_plugins.robots.dialect import Dialect
-from lerobot_plugins.robots.poses import rest_value
+from lerobot_plugins.robots.poses import resting_pose
 from lerobot_plugins.robots.recording import Recording
 from lerobot_teleoperator_motion.config_motion import ReplayMotionConfig, ScriptedMotionConfig
 
@@ -101,6 +101,8 @@ class Motion(Teleoperator):
 class ScriptedMotion(Motion):
     """Joints that swing as (1 - cos) / 2: from rest and back to rest, each with a period of its own.
 
+    Rest is where the simulated robot wakes, so there a recording begins without a way to the first action.
+
     Raises:
         ZooError: An unknown robot, or a group that it does not have.
     """
@@ -121,14 +123,15 @@ class ScriptedMotion(Motion):
                 expected=", ".join(groups),
                 do="correct --teleop.groups",
             )
+        self._rest = resting_pose(contract)
         self._swings = {
-            signal.name: _swing(signal, i, config)
+            signal.name: _swing(signal, self._rest[signal.name], i, config)
             for i, signal in enumerate(contract.action)
             if signal.group in chosen and signal.exists
         }
 
     def signals_at(self, passed_s: float) -> dict[str, float]:
-        signals = {signal.name: rest_value(signal) for signal in self.contract.action}
+        signals = dict(self._rest)
         for name, (reach, period_s) in self._swings.items():
             signals[name] += reach * (1 - math.cos(2 * math.pi * passed_s / period_s)) / 2
         return signals
@@ -186,10 +189,9 @@ class ReplayMotion(Motion):
         return signals
 
 
-def _swing(signal: Signal, index: int, config: ScriptedMotionConfig) -> tuple[float, float]:
+def _swing(signal: Signal, rest: float, index: int, config: ScriptedMotionConfig) -> tuple[float, float]:
     """How far a joint goes, with its sign, and its period."""
-    rest, rate = rest_value(signal), signal.rate or 0.0
-    period_s = config.period_s * (1 + index % 6 / 10)
+    rate, period_s = signal.rate or 0.0, config.period_s * (1 + index % 6 / 10)
     room_up = 0.0 if signal.upper is None else signal.upper - rest
     room_down = 0.0 if signal.lower is None else rest - signal.lower
     # The speed of (1 - cos) / 2 peaks at reach * pi / period.

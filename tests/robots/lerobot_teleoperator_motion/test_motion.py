@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinematic_robot import Clock
+from lerobot.teleoperators import TeleoperatorConfig
 from lerobot.teleoperators.utils import make_teleoperator_from_config
 from played_episodes import action_at, write_episode
 
 from lerobot_plugins.contracts import catalog
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.robots.poses import rest_value
+from lerobot_plugins.robots.poses import resting_pose
 from lerobot_teleoperator_motion import ReplayMotionConfig, ScriptedMotionConfig
 from lerobot_teleoperator_motion.motion import ReplayMotion, ScriptedMotion
 
@@ -41,7 +42,7 @@ def test_a_scripted_motion_is_smooth_and_within_what_the_robot_may(robot: str, t
     contract = catalog.contract(robot)
     assert list(motion.action_features) == contract.action_names
     first = motion.get_action()
-    assert first == {signal.name: rest_value(signal) for signal in contract.action}
+    assert first == resting_pose(contract)
     actions = [first]
     for _ in range(300):
         clock.wait(step_s)
@@ -51,7 +52,7 @@ def test_a_scripted_motion_is_smooth_and_within_what_the_robot_may(robot: str, t
         if not signal.exists or signal.group == "base":
             assert (values == 0).all()
             continue
-        assert signal.lower <= values.min() < values.max() <= signal.upper
+        assert signal.lower - 1e-9 <= values.min() < values.max() <= signal.upper + 1e-9
         assert np.abs(np.diff(values)).max() <= signal.rate * step_s
 
 
@@ -120,17 +121,13 @@ def test_recorded_actions_that_leave_joints_open_are_refused(tmp_path: Path):
         replayed(tmp_path, Clock(), arms, dataset_layout="arms_14")
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        lambda folder, episode: ScriptedMotionConfig(calibration_dir=folder),
-        lambda folder, episode: ReplayMotionConfig(
-            repo_id="local/lite", root=episode, calibration_dir=folder
-        ),
-    ],
-)
-def test_lerobot_makes_and_uses_it(config, tmp_path: Path, episode: Path):
-    motion = make_teleoperator_from_config(config(tmp_path, episode))
+@pytest.mark.parametrize("kind", ["scripted_motion", "replay_motion"])
+def test_lerobot_makes_and_uses_it(kind: str, tmp_path: Path, episode: Path):
+    config = TeleoperatorConfig.get_choice_class(kind)(calibration_dir=tmp_path)
+    if kind == "replay_motion":
+        config.repo_id, config.root = "local/lite", episode
+    motion = make_teleoperator_from_config(config)
+    assert motion.name == kind
     assert motion.feedback_features == {}
     assert motion.is_calibrated
     with pytest.raises(ZooError, match="is not connected"):
