@@ -22,9 +22,13 @@ ONE_CAMERA = "observation.images.camera_top"
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An episode of a scripted motion, with depth."""
+    """An episode of a scripted motion, with depth, pictures stored as images.
+
+    As videos, LeRobot 0.6.1 cannot always write small depth of one or two frames, which is all that a busy
+    machine records in a second.
+    """
     root = tmp_path_factory.mktemp("recording") / "gr2"
-    record(root)
+    record(root, "--dataset.video=false")
     return root
 
 
@@ -72,9 +76,10 @@ def test_a_recording_is_recognised_as_the_robots_own(recording: Path):
     assert catalog.recognise(features).name == "v1_37"
 
 
-def test_recordings_are_continued(recording: Path, tmp_path: Path):
-    record(tmp_path / "gr2", "--dataset.episode_time_s=0.1", "--robot.use_depth=false")
-    record(tmp_path / "gr2", "--dataset.episode_time_s=0.1", "--robot.use_depth=false", "--resume=true")
+def test_recordings_are_continued(tmp_path: Path):
+    short = ("--dataset.episode_time_s=0.1", "--dataset.video=false")
+    record(tmp_path / "gr2", *short)
+    record(tmp_path / "gr2", *short, "--resume=true")
     assert json.loads((tmp_path / "gr2/meta/info.json").read_text())["total_episodes"] == 2
 
 
@@ -103,6 +108,19 @@ def test_a_recorded_motion_teleoperates(recording: Path, sent: Sent):
     )
     assert sent.actions
     assert list(sent.actions[0]) == GR2.action_names
+
+
+@pytest.mark.slow
+def test_a_recording_in_videos_has_the_same_pictures(tmp_path: Path):
+    """Colour is encoded with loss, depth in 4096 steps: 1.2 mm near the camera, 4.4 mm at 10 m."""
+    root = tmp_path / "gr2"
+    record(root, "--dataset.episode_time_s=4", "--robot.sim_height=48", "--robot.sim_width=64")
+    dataset = LeRobotDataset("local/gr2", root=root, video_backend="pyav")
+    assert len(dataset) > 2
+    item = dataset[len(dataset) - 1]
+    assert item[f"{ONE_CAMERA}_depth"].shape == (1, 48, 64)
+    assert 300 < item[f"{ONE_CAMERA}_depth"].median() < 10_000  # mm
+    assert item[ONE_CAMERA].std() > 0.02
 
 
 @pytest.mark.parametrize("device", [ROBOT, ("--teleop.type=scripted_motion",)])
