@@ -45,6 +45,9 @@ class BackendCamera(HostCamera):
         return []
 
     def connect(self, warmup: bool = True) -> None:
+        """Look once: the first picture of a simulation takes longest, and may fail for want of OpenGL."""
+        if warmup:
+            self.look()
         self._connected = True
 
     def disconnect(self) -> None:

@@ -102,8 +102,9 @@ class ReplayBackend:
         return Reading(signals, sequence, self._begun_s + sequence / self._recording.fps)
 
     def picture(self, camera: str) -> Picture:
-        """The recorded picture of the present frame."""
-        return self._recording.picture(camera, self._frame(self._sequence()))
+        """The recorded picture of the present frame; before the first measurement, of the first frame."""
+        frame = 0 if self._begun_s is None else self._frame(self._sequence())
+        return self._recording.picture(camera, frame)
 
     def write(self, targets: dict[str, float]) -> None:
         """Nothing: the past is not changed."""

@@ -19,10 +19,14 @@ from lerobot_teleoperator_motion.config_motion import ReplayMotionConfig, Script
 
 # A swing peaks at this share of the joint's rate, so that a robot can follow it.
 _SHARE_OF_RATE = 0.5
+# A longer pause between two actions (LeRobot encodes an episode's videos) is no part of the motion.
+LONGEST_STEP_S = 0.5
 
 
 class Motion(Teleoperator):
     """A teleoperator that follows a function of time, from the first action that is asked for.
+
+    While no actions are asked for its time stands still, as the robot does.
 
     Args:
         config: The options.
@@ -43,7 +47,7 @@ class Motion(Teleoperator):
         self.contract = contract
         self._dialect = Dialect(contract, layout)
         self._clock = clock
-        self._begun_s: float | None = None
+        self._passed_s, self._asked_s = 0.0, math.inf
         self._connected = False
 
     @abstractmethod
@@ -76,7 +80,8 @@ class Motion(Teleoperator):
 
     def connect(self, calibrate: bool = True) -> None:
         """Get ready; time begins with the first action."""
-        self._connected, self._begun_s = True, None
+        self._connected = True
+        self._passed_s, self._asked_s = 0.0, math.inf
 
     def disconnect(self) -> None:
         """May be called twice."""
@@ -94,8 +99,9 @@ class Motion(Teleoperator):
         if not self._connected:
             raise ZooError(f"{self.name} is not connected", do="call connect() first")
         now_s = self._clock()
-        self._begun_s = now_s if self._begun_s is None else self._begun_s
-        return self._dialect.spoken("action", self.signals_at(now_s - self._begun_s))
+        self._passed_s += min(max(now_s - self._asked_s, 0.0), LONGEST_STEP_S)
+        self._asked_s = now_s
+        return self._dialect.spoken("action", self.signals_at(self._passed_s))
 
 
 class ScriptedMotion(Motion):

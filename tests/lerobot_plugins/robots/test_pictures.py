@@ -115,6 +115,16 @@ def test_a_backends_camera_is_one_of_lerobots():
     assert camera.find_cameras() == []
 
 
+def test_a_backend_that_cannot_show_is_found_when_connecting():
+    def fail(name: str) -> Picture:
+        raise ZooError("this machine cannot draw")
+
+    camera = BackendCamera(Camera("head", HEIGHT, WIDTH), fail, fps=30)
+    with pytest.raises(ZooError, match="cannot draw"):
+        camera.connect()
+    assert not camera.is_connected
+
+
 def test_legacy_depth_is_scaled_by_the_frames_maximum_and_nothing_stays_nothing():
     depth_HW1 = np.array([[0, 1000], [2000, 500]], np.uint16)[:, :, None]
     gray_HW3 = legacy_gray3(depth_HW1)

@@ -43,6 +43,7 @@ def backend(recording: Path, folder: Path, clock: Clock, **options: object) -> R
 def test_the_state_of_the_moment_is_read(recording: Path, tmp_path: Path):
     clock = Clock()
     replay = backend(recording, tmp_path, clock)
+    replay.picture("camera_top")
     clock.wait(30)  # time begins with the first measurement
     for frame in range(6):
         reading = replay.read()

@@ -15,7 +15,7 @@ from lerobot_plugins.contracts import catalog
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.robots.poses import resting_pose
 from lerobot_teleoperator_motion import ReplayMotionConfig, ScriptedMotionConfig
-from lerobot_teleoperator_motion.motion import ReplayMotion, ScriptedMotion
+from lerobot_teleoperator_motion.motion import LONGEST_STEP_S, ReplayMotion, ScriptedMotion
 
 ROBOTS = ("fourier_gr2", "galaxea_r1", "galaxea_r1_lite", "galaxea_r1_pro")
 
@@ -93,8 +93,21 @@ def test_a_recorded_motion_plays_at_its_rate_and_stays_at_its_end(tmp_path: Path
     for frame in range(6):
         assert motion.get_action() == pytest.approx(action_at("galaxea_r1_lite", frame), abs=1e-6)
         clock.wait(0.1)
+    for _ in range(10):
+        clock.wait(0.5)
+        assert motion.get_action() == pytest.approx(action_at("galaxea_r1_lite", 5), abs=1e-6)
+
+
+def test_a_motion_waits_while_nobody_asks(tmp_path: Path):
+    """Between two episodes the robot holds; the motion goes on from there."""
+    clock = Clock()
+    motion = scripted(tmp_path, clock)
+    motion.connect()
+    motion.get_action()
+    clock.wait(0.4)
+    motion.get_action()
     clock.wait(60)
-    assert motion.get_action() == pytest.approx(action_at("galaxea_r1_lite", 5), abs=1e-6)
+    assert motion.get_action() == pytest.approx(motion.signals_at(0.4 + LONGEST_STEP_S))
 
 
 def test_a_recorded_motion_can_begin_again(tmp_path: Path, episode: Path):
@@ -102,8 +115,10 @@ def test_a_recorded_motion_can_begin_again(tmp_path: Path, episode: Path):
     motion = replayed(tmp_path, clock, episode, loop=True)
     motion.connect()
     motion.get_action()
-    clock.wait(0.8)
-    assert motion.get_action() == pytest.approx(action_at("galaxea_r1_lite", 2), abs=1e-6)
+    for _ in range(2):
+        clock.wait(0.4)
+        action = motion.get_action()
+    assert action == pytest.approx(action_at("galaxea_r1_lite", 2), abs=1e-6)
 
 
 def test_it_speaks_the_layout_that_the_robot_speaks(tmp_path: Path, episode: Path):
