@@ -119,7 +119,7 @@ def test_a_recording_in_videos_has_the_same_pictures(tmp_path: Path):
     assert len(dataset) > 2
     item = dataset[len(dataset) - 1]
     assert item[f"{ONE_CAMERA}_depth"].shape == (1, 48, 64)
-    assert 300 < item[f"{ONE_CAMERA}_depth"].median() < 10_000  # mm
+    assert 300 < item[f"{ONE_CAMERA}_depth"].max() <= 10_000  # mm
     assert item[ONE_CAMERA].std() > 0.02
 
 
