@@ -38,16 +38,8 @@ _LENGTHS_2026 = {
 }
 
 
-def _slices() -> dict[str, slice]:
-    places, start = {}, 0
-    for name, length in _LENGTHS_2026.items():
-        places[name] = slice(start, start + length)
-        start += length
-    return places
-
-
 #: Where each quantity lies in the 61 numbers of 2026.
-PROPRIOCEPTION_2026: dict[str, slice] = _slices()
+PROPRIOCEPTION_2026: dict[str, slice] = r1pro.places(_LENGTHS_2026)
 #: Joints in the 28 numbers of `joint_qpos`, `joint_qvel` ...: the arms are interleaved.
 JOINT_ORDER: dict[str, tuple[int, ...]] = {
     "base": tuple(range(6)),

@@ -60,15 +60,14 @@ _LENGTHS = {
 }
 
 
-def _slices() -> dict[str, slice]:
-    ends = np.cumsum(list(_LENGTHS.values())).tolist()
-    return {
-        name: slice(end - length, end) for (name, length), end in zip(_LENGTHS.items(), ends, strict=True)
-    }
+def places(lengths: dict[str, int]) -> dict[str, slice]:
+    """Where each quantity lies in a vector that holds them one behind the other, by how many numbers each has."""
+    ends = np.cumsum(list(lengths.values())).tolist()
+    return {name: slice(end - length, end) for (name, length), end in zip(lengths.items(), ends, strict=True)}
 
 
 #: Where each quantity lies in the 256 numbers.
-PROPRIOCEPTION: dict[str, slice] = _slices()
+PROPRIOCEPTION: dict[str, slice] = places(_LENGTHS)
 PROPRIOCEPTION_DIM = sum(_LENGTHS.values())
 #: Quantities whose recorded values are wrong; nothing may be trained on them.
 UNRELIABLE = ("joint_qeffort",)
