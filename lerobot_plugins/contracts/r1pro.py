@@ -61,7 +61,7 @@ _LENGTHS = {
 
 
 def places(lengths: dict[str, int]) -> dict[str, slice]:
-    """Where each quantity lies in a vector that holds them one behind the other, by how many numbers each has."""
+    """Where each quantity lies in a vector of them all; `lengths` says how many numbers each has."""
     ends = np.cumsum(list(lengths.values())).tolist()
     return {name: slice(end - length, end) for (name, length), end in zip(lengths.items(), ends, strict=True)}
 

@@ -53,7 +53,8 @@ def test_known_dims_keep_their_weights_and_new_ones_are_zero(tmp_path, prefix):
         assert torch.equal(wide[kept], tensor)
         wide[kept] = 0
         assert not wide.any()
-    # Outputs of known dims do not change, whatever the new inputs are. In double, as sums of more terms round otherwise.
+    # Outputs of known dims do not change, whatever the new inputs are; in double, as longer sums round
+    # otherwise.
     state = torch.randn(45, dtype=torch.double)
     weight, bias = (f"{prefix}state_proj.{part}" for part in ("weight", "bias"))
     wide = load_file(tmp_path / "wide" / "model.safetensors")
