@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint format bench libero libero-env clean
+.PHONY: help setup docs demo test test-full lint format bench libero libero-env clean
 
 # What `make libero` evaluates: a checkpoint folder; the demo's, which is trained first if it is missing.
 POLICY ?= outputs/demo/train/checkpoints/last/pretrained_model
@@ -35,6 +35,11 @@ test: setup  ## the tests, under 10 minutes on 2 cores
 
 test-full: setup  ## also the long ones
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout=1800
+
+docs: setup  ## the documentation as a site in outputs/site, its reference written from the code
+	$(BIN)/python scripts/write_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open outputs/site/index.html, or: $(BIN)/mkdocs serve"
 
 lint: setup  ## ruff, types, the import rules of the house
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Shell recipes in tests: run against commands that only write down how they were called, then understood as
 the real commands understand them."""
 
+import importlib
 import os
 import stat
 import subprocess
@@ -19,7 +20,17 @@ from lerobot_plugins.cli.main import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLE = EXAMPLES / "sample_data" / "lerobot" / "libero_sample"
-COMMANDS = ("lerobot-plugins", "lerobot-train", "lerobot-eval", "lerobot-record", "accelerate")
+LEROBOT = {
+    "lerobot-record": ("lerobot.scripts.lerobot_record", "RecordConfig"),
+    "lerobot-replay": ("lerobot.scripts.lerobot_replay", "ReplayConfig"),
+    "lerobot-teleoperate": ("lerobot.scripts.lerobot_teleoperate", "TeleoperateConfig"),
+    "lerobot-calibrate": ("lerobot.scripts.lerobot_calibrate", "CalibrateConfig"),
+    "lerobot-rollout": ("lerobot.rollout", "RolloutConfig"),
+    "lerobot-edit-dataset": ("lerobot.scripts.lerobot_edit_dataset", "EditDatasetConfig"),
+}
+COMMANDS = ("lerobot-plugins", "lerobot-train", "lerobot-eval", *LEROBOT, "accelerate", "torchrun")
+# Other programs of recipes and pages: called for nothing.
+QUIET = ("pip", "git", "make", "hf", "python", "python3", "rm")
 SCRIPT = """#!/bin/sh
 for word in "$(basename "$0")" "$@"; do printf "%s\\0" "$word" >> "$CALLS"; done
 printf "%s\\0" "--end--" >> "$CALLS"
@@ -37,11 +48,14 @@ def calls_of(recipe: Path, folder: Path, **environment: str) -> list[list[str]]:
     """
     bin_folder = folder / "bin"
     bin_folder.mkdir(exist_ok=True)
+    for name in QUIET:
+        (bin_folder / name).write_text("#!/bin/sh\n")
+        (bin_folder / name).chmod(stat.S_IRWXU)
     for name in COMMANDS:
         (bin_folder / name).write_text(SCRIPT)
         (bin_folder / name).chmod(stat.S_IRWXU)
     calls = folder / "calls"
-    calls.unlink(missing_ok=True)
+    calls.write_bytes(b"")
     path = f"{bin_folder}:{os.environ['PATH']}"
     subprocess.run(
         ["bash", str(recipe)],
@@ -80,22 +94,23 @@ def understood(config_class: type[Config], options: Sequence[str], path_type: st
 
 def require_known(words: list[str], path_type: str = "waypoint_vla") -> str:
     """Understand a command as the real one does, without running it; returns what kind it is."""
-    if words[0] == "accelerate":
+    if words[0] in ("accelerate", "torchrun"):
         start = next(i for i, word in enumerate(words) if word.endswith("lerobot-train"))
         words = ["lerobot-train", *words[start + 1 :]]
     name, options = words[0], words[1:]
-    if name == "lerobot-train":
+    if "--env.type=dataset_replay" in options:  # it opens its dataset, which the recipe would have made
+        options = [*options, f"--env.root={SAMPLE}", "--env.episodes=[0]"]
+    if name == "lerobot-train" and "--resume=true" in options:
+        assert any(option.startswith("--config_path=") for option in options)
+    elif name == "lerobot-train":
         policy = understood(TrainPipelineConfig, options, path_type).policy
         assert policy is not None
         assert policy.get_scheduler_preset() is None or policy.get_optimizer_preset()
     elif name == "lerobot-eval":
-        if "--env.type=dataset_replay" in options:  # it opens its dataset, which the recipe would have made
-            options = [*options, f"--env.root={SAMPLE}", "--env.episodes=[0]"]
         understood(EvalPipelineConfig, options, path_type)
-    elif name == "lerobot-record":
-        from lerobot.scripts.lerobot_record import RecordConfig
-
-        understood(RecordConfig, options)
+    elif name in LEROBOT:
+        module, config = LEROBOT[name]
+        understood(getattr(importlib.import_module(module), config), options, path_type)
     elif options[:2] == ["checkpoint", "init"]:
         understood(FirstCheckpoint, options[2:])
     else:
