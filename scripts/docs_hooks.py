@@ -1,5 +1,5 @@
-"""What mkdocs needs to know about this repository: the README is the first page, and files outside docs/ that pages
-link to are part of the site."""
+"""What mkdocs needs to know about this repository: the README is the first page, and files outside docs/ that
+pages link to are part of the site."""
 
 import posixpath
 import re

@@ -36,7 +36,7 @@ ARGUMENT = re.compile(r"^    (\w+)(?: \([^)]*\))?: (.*)$")
 
 
 def argument_texts(documented: type) -> dict[str, str]:
-    """Field -> text, from the `Args:` of the docstrings of a class and its bases of ours; the nearest counts."""
+    """Field -> text, from the `Args:` of a class and its bases of ours; the nearest counts."""
     texts: dict[str, str] = {}
     for class_ in reversed(documented.__mro__):
         if class_.__module__.split(".")[0] == "lerobot":
@@ -105,7 +105,7 @@ def options_page() -> str:
         "",
         "# Options of the plugins",
         "",
-        "Beside LeRobot's own. Each type lists what it adds to, or says differently from, what its kind shares.",
+        "Beside LeRobot's own. Each type lists what it adds to its kind's options, or says differently.",
     ]
     for kind, (_, option) in REGISTERED.items():
         types = our_types(kind)
@@ -137,8 +137,8 @@ def commands_page() -> str:
         "",
         "# The command `lerobot-plugins`",
         "",
-        "Exit status: 0 good, 1 findings, 2 wrong use or wrong input, 130 after Ctrl-C. Options in LeRobot's own",
-        "spelling, such as `--policy.type=...`, are taken where the text says so: [options](options.md).",
+        "Exit status: 0 good, 1 findings, 2 wrong use or wrong input, 130 after Ctrl-C. Options in LeRobot's",
+        "own spelling, `--policy.type=...`, are taken where the text says so: [options](options.md).",
     ]
     for command, (module, help_line) in COMMANDS.items():
         whole = argparse.ArgumentParser(prog=f"lerobot-plugins {command}", description=help_line)

@@ -31,6 +31,8 @@ _LOOK_EVERY_S = 0.01
 # Steps between commands that count: no more is made up for after a pause.
 LONGEST_STEP_S = 0.2
 STOP_VALID_S = 1.0
+# The last stop is said so often and so far apart: a connection that ends at once may take it along unsent.
+LAST_STOPS, LAST_STOPS_EVERY_S = 5, 0.05
 HELD_GROUPS = tuple(group for group in COMMANDED_GROUPS if group not in SDK_HANDS)
 _YAW = "base_base_yaw.pos"
 
@@ -119,7 +121,9 @@ class AuroraBackend:
             return
         try:
             if self._sent_velocity:
-                link.velocity(0.0, 0.0, 0.0, STOP_VALID_S)
+                for _ in range(LAST_STOPS):
+                    link.velocity(0.0, 0.0, 0.0, STOP_VALID_S)
+                    self._sleep(LAST_STOPS_EVERY_S)
         finally:
             link.close()
 

