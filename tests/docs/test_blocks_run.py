@@ -1,4 +1,4 @@
-"""The code blocks of the documentation that say nothing else run as they are printed: their placeholders stand
+"""The code blocks of the documentation run as they are printed, where nothing else is said: placeholders stand
 for small things, and `lerobot-train` gets options that make it short."""
 
 import os
