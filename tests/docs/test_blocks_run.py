@@ -1,5 +1,7 @@
-"""The code blocks of the documentation run as they are printed, where nothing else is said: placeholders stand
-for small things, and `lerobot-train` gets options that make it short."""
+"""The code blocks of the documentation run as they are printed, where nothing else is said.
+
+Placeholders stand for small things, and `lerobot-train` gets options that make it short.
+"""
 
 import os
 import re
