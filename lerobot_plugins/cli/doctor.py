@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lerobot_plugins.cli.dataset_folder import dataset_folder
 from lerobot_plugins.doctor.checks import run_checks
 from lerobot_plugins.doctor.finding import PROBLEM, Finding
 from lerobot_plugins.errors import ZooError
@@ -54,7 +55,7 @@ def _run_dataset(arguments: argparse.Namespace) -> int:
     # pyarrow and the video library take a second to import.
     from lerobot_plugins.doctor.dataset.examination import examine
 
-    root = _root(arguments)
+    root = dataset_folder(arguments)
     findings = examine(root, arguments.robot, arguments.layout, progress=not arguments.json)
     dataset = {"dataset": {"root": str(root), "repo_id": arguments.repo_id}}
     return _tell(findings, [finding.to_dict() for finding in findings], arguments.json, dataset)
@@ -79,14 +80,3 @@ def as_text(finding: "Finding | DatasetFinding") -> str:
     if finding.do:
         text += "\n" + textwrap.indent(f"do: {finding.do}", " " * 23)
     return text
-
-
-def _root(arguments: argparse.Namespace) -> Path:
-    if arguments.root:
-        return arguments.root
-    name = arguments.repo_id
-    if ".." in name or Path(name).is_absolute():
-        raise ZooError("--repo-id names no dataset", got=name, do="pass --root=DIR or --repo-id=USER/NAME")
-    from lerobot.utils.constants import HF_LEROBOT_HOME
-
-    return Path(HF_LEROBOT_HOME) / name

@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": ("lerobot_plugins.cli.doctor", "what is wrong with this machine, or a dataset, and what to do"),
     "convert": ("lerobot_plugins.cli.convert", "recorded robot data to a LeRobotDataset v3"),
     "checkpoint": ("lerobot_plugins.cli.checkpoint", "write and inspect policy checkpoints"),
+    "stats": ("lerobot_plugins.cli.stats", "exact statistics: compute, repair, convert, compare"),
     "waypoints": ("lerobot_plugins.cli.waypoints", "waypoints of a dataset: make, import, export, draw"),
     "report": ("lerobot_plugins.cli.report", "rebuild the report of an open-loop evaluation"),
 }

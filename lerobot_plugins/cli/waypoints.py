@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from lerobot_plugins.cli.dataset_folder import dataset_folder
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.waypoints.dataset import load_waypoints, make_waypoints, waypoints_path
 from lerobot_plugins.waypoints.rule import PRESETS, WaypointRule
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ZooError("--workers names no number of processes", got=arguments.workers, expected="at least 1")
     if arguments.picture and arguments.picture.suffix not in (".png", ".svg"):
         raise ZooError("--picture has another format", got=arguments.picture, expected="a .png or .svg file")
-    root = _root(arguments)
+    root = dataset_folder(arguments)
     name = arguments.name or arguments.robot
     if not name:
         raise ZooError("nothing says which waypoints", do="pass --robot, or --name of waypoints made before")
@@ -116,18 +117,6 @@ def _rule(arguments: argparse.Namespace) -> WaypointRule:
 def _difference(rule: WaypointRule, other: WaypointRule) -> str:
     mine, theirs = rule.to_dict(), other.to_dict()
     return ", ".join(f"{name} {mine[name]}" for name in mine if mine[name] != theirs[name])
-
-
-def _root(arguments: argparse.Namespace) -> Path:
-    if arguments.root:
-        return arguments.root
-    if not arguments.repo_id or ".." in arguments.repo_id or Path(arguments.repo_id).is_absolute():
-        raise ZooError(
-            "nothing names a dataset", got=arguments.repo_id, do="pass --root=DIR or --repo-id=USER/NAME"
-        )
-    from lerobot.utils.constants import HF_LEROBOT_HOME
-
-    return Path(HF_LEROBOT_HOME) / arguments.repo_id
 
 
 def _draw(arguments: argparse.Namespace, root: Path, table: Waypoints) -> None:

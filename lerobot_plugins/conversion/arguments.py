@@ -33,13 +33,18 @@ def add_conversion_arguments(parser: argparse.ArgumentParser, *, has_pictures: b
         default=os.cpu_count() or 1,
         help="worker processes (default: one for each core)",
     )
+    add_on_error(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print what would be made and write nothing")
+
+
+def add_on_error(parser: argparse.ArgumentParser) -> None:
+    """Add what to do with a damaged episode."""
     parser.add_argument(
         "--on-error",
         choices=("stop", "skip"),
         default="stop",
         help="stop at a damaged episode, or skip it and list it at the end (default: stop)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print what would be made and write nothing")
 
 
 def run_conversion(source: EpisodeSource, arguments: argparse.Namespace) -> int:

@@ -20,14 +20,13 @@ import torch
 from torch import Tensor
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.statistics.remarks import CONSTANT_TOLERANCE, NARROW
 
 logger = logging.getLogger(__name__)
 
-CONSTANT_TOLERANCE = 1e-6  # relative to the largest magnitude of the dimension, at least 1
-NARROW = 1e-4  # quantiles closer than this say nothing about the scale of a dimension
 OPENPI_EPSILON = 1e-6
 
-RESTAT = "convert the dataset again with `lerobot-plugins convert`, which writes exact statistics"
+RESTAT = "write exact statistics into the dataset: lerobot-plugins stats --root=... --in-place"
 EXTREMES = ("min", "max")
 NEEDS = {"min_max": EXTREMES, "quantile": ("q01", "q99"), "mean_std": ("mean", "std"), "identity": EXTREMES}
 

@@ -1,6 +1,5 @@
 """Whose statistics a run normalises with."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing import runtime
-from lerobot_plugins.statistics.dataset_statistics import entry_of, read_entry
-from lerobot_plugins.statistics.openpi import fit_width, read_norm_stats
+from lerobot_plugins.statistics.formats import read_statistics_file
+from lerobot_plugins.statistics.openpi import fit_width
 
 Stats = dict[str, dict[str, np.ndarray]]
 
@@ -43,7 +42,7 @@ def chosen_statistics(config: Any, dataset_stats: Stats | None) -> Stats:
         raise ZooError(
             "the training dataset has no statistics, and training without normalisation is refused",
             expected="meta/stats.json in the dataset",
-            do="convert the dataset again with `lerobot-plugins convert`",
+            do="write them: lerobot-plugins stats --root=... --in-place",
         )
     return dataset_stats
 
@@ -56,7 +55,7 @@ def origin_of(run: runtime.TrainingRun) -> str:
 def read_statistics(
     path: Path, widths: dict[str, int], placed: Callable[[Stats], Stats] = lambda stats: stats
 ) -> Stats:
-    """Read a LeRobot `stats.json`, an openpi `norm_stats.json` or a `dataset_statistics.json`.
+    """Read statistics from any of the files in `statistics.formats`.
 
     Args:
         path: The file.
@@ -66,23 +65,7 @@ def read_statistics(
     Raises:
         ZooError: The file is missing or is neither, or a feature has another width.
     """
-    try:
-        raw = json.loads(path.read_text())
-        if "norm_stats" in raw:
-            stats = read_norm_stats(path)
-        elif (entry := entry_of(raw, path)) is not None:
-            stats = read_entry(entry)
-        else:
-            stats = {key: {name: np.asarray(v, float) for name, v in e.items()} for key, e in raw.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ZooError(
-            f"cannot read statistics from {path}",
-            got=f"{type(error).__name__}: {error}",
-            expected="a LeRobot stats.json (feature -> statistic -> numbers), an openpi norm_stats.json or a "
-            "dataset_statistics.json",
-            do="set --policy.stats_path to a dataset's meta/stats.json or a checkpoint's norm_stats.json",
-        ) from error
-    stats = placed(stats)
+    stats = placed(read_statistics_file(path))
     for key in sorted(widths.keys() & stats.keys()):
         vectors = {name: value.ravel() for name, value in stats[key].items() if name != "count"}
         stats[key] = stats[key] | fit_width(vectors, key, widths[key], path)

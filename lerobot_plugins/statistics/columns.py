@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.dataset
 
 from lerobot_plugins.errors import ZooError
+
+#: LeRobot's own.
+INDEX_FEATURES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 def recorded_column(meta: Any, key: str) -> np.ndarray:
@@ -32,3 +36,17 @@ def recorded_column(meta: Any, key: str) -> np.ndarray:
     rows = column.combine_chunks()
     width = int(meta.features[key]["shape"][0])
     return rows.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), width)
+
+
+def matrix(rows: pa.Array) -> np.ndarray:
+    """A column of numbers or of lists of equal length, (T, D)."""
+    if isinstance(rows, pa.ExtensionArray):
+        rows = rows.storage
+    length = len(rows)
+    while (
+        pa.types.is_list(rows.type)
+        or pa.types.is_fixed_size_list(rows.type)
+        or pa.types.is_large_list(rows.type)
+    ):
+        rows = rows.flatten()
+    return rows.to_numpy(zero_copy_only=False).reshape(length, -1)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lerobot.utils.constants import ACTION, OBS_STATE
 
+from lerobot_plugins.contracts.layout import ACTION, STATE
 from lerobot_plugins.errors import ZooError
 
 Stats = dict[str, dict[str, np.ndarray]]
 
-KEYS = {OBS_STATE: "proprio", ACTION: "action"}
+KEYS = {STATE: "proprio", ACTION: "action"}
 FIELDS = ("mean", "std", "min", "max", "q01", "q99")
 TOTAL = "__total__"
 
@@ -56,3 +56,22 @@ def read_entry(entry: Mapping[str, Any]) -> Stats:
         for key, name in KEYS.items()
         if name in entry
     }
+
+
+def entry_content(
+    stats: Mapping[str, Mapping[str, np.ndarray]], frames: int, episodes: int | None
+) -> dict[str, Any]:
+    """The entry of one dataset as these files have it.
+
+    Args:
+        stats: Feature -> statistic -> values.
+        frames: Number of frames, which the files call transitions.
+        episodes: Number of episodes, which they call trajectories; None where nobody knows.
+    """
+    entry: dict[str, Any] = {
+        name: {field: stats[key][field].ravel().tolist() for field in FIELDS if field in stats[key]}
+        for key, name in KEYS.items()
+        if key in stats
+    }
+    counts = {"num_transitions": frames} | ({} if episodes is None else {"num_trajectories": episodes})
+    return entry | counts

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from lerobot.utils.constants import ACTION, OBS_STATE
 
+from lerobot_plugins.contracts.layout import ACTION, STATE
 from lerobot_plugins.errors import ZooError
 
 Stats = dict[str, dict[str, np.ndarray]]
 
 FILE = "norm_stats.json"
-KEYS = {OBS_STATE: "state", ACTION: "actions"}
+KEYS = {STATE: "state", ACTION: "actions"}
 FIELDS = ("mean", "std", "q01", "q99")
 REQUIRED = ("mean", "std")
 

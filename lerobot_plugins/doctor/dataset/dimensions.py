@@ -13,14 +13,13 @@ import numpy as np
 from lerobot_plugins.contracts.joints import bare
 from lerobot_plugins.contracts.layout import ACTION, KINDS, STATE, Layout
 from lerobot_plugins.contracts.robot import RobotContract, Signal
+from lerobot_plugins.statistics.columns import INDEX_FEATURES
 
 _SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 _INITIALS = {"L": "R", "R": "L", "l": "r", "r": "l"}
 # LIBERO's gripper: the action is -1 when open, the second finger's way is negative.
 _OPEN_IS_LOWER = ("gripper.pos", "gripper_qpos_1.pos")
 _MEASURES = {"gripper_qpos_0.pos": "gripper.pos"}
-#: LeRobot's own columns.
-INDEX_FEATURES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.statistics.columns import matrix
 
 ROWS_AT_ONCE = 8192
 UNREADABLE = (pa.ArrowException, OSError)
@@ -180,20 +181,6 @@ class Recorded:
                         yield batch
             except UNREADABLE:
                 continue
-
-
-def matrix(rows: pa.Array) -> np.ndarray:
-    """A column of numbers or of lists of equal length, (T, D)."""
-    if isinstance(rows, pa.ExtensionArray):
-        rows = rows.storage
-    length = len(rows)
-    while (
-        pa.types.is_list(rows.type)
-        or pa.types.is_fixed_size_list(rows.type)
-        or pa.types.is_large_list(rows.type)
-    ):
-        rows = rows.flatten()
-    return rows.to_numpy(zero_copy_only=False).reshape(length, -1)
 
 
 def _joined(index: int, parts: list[dict[str, np.ndarray]]) -> EpisodeData:

@@ -6,6 +6,7 @@ anew, exactly; quantiles need all numbers of a dimension at once, so as many are
 T frames, D dimensions.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,32 +25,27 @@ _QUANTILE_TOLERANCE = 0.05
 #: LeRobot 0.6.1 sums squares in float32, which costs the deviation this part of the largest value.
 _FLOAT32_STD = 5e-3
 _BYTES_AT_ONCE = 512e6
-REPAIR = "lerobot-edit-dataset --operation.type=recompute_stats --repo_id=... --root=..."
 
 
 def statistics_findings(recorded: Recorded, description: Description) -> list[DatasetFinding]:
     """Each stored statistic of each number against its exact value."""
-    stored = recorded.statistics
+    stored, do = recorded.statistics, repair_command(recorded)
     if stored is None:
-        return [problem(_NAME, "meta/stats.json is missing or no JSON", REPAIR, feature="meta/stats.json")]
+        return [problem(_NAME, "meta/stats.json is missing or no JSON", do, feature="meta/stats.json")]
     findings: list[DatasetFinding] = []
     averaged: list[str] = []
     rounded: list[str] = []
     for feature, dimensions in description.dimensions.items():
         entry = stored.get(feature)
         if entry is None:
-            findings.append(
-                problem(_NAME, f"meta/stats.json has nothing on {feature}", REPAIR, feature=feature)
-            )
+            findings.append(problem(_NAME, f"meta/stats.json has nothing on {feature}", do, feature=feature))
             continue
         if widths := _wrong_widths(entry, len(dimensions)):
             text = f"meta/stats.json has {widths} for {feature}, which has {len(dimensions)} numbers"
-            findings.append(
-                problem(_NAME, text, REPAIR, feature=feature, value=widths, limit=len(dimensions))
-            )
+            findings.append(problem(_NAME, text, do, feature=feature, value=widths, limit=len(dimensions)))
             continue
         for part, exact in _exact(recorded, dimensions):
-            found, off_quantiles, off_std = _compare(entry, exact, part)
+            found, off_quantiles, off_std = _compare(entry, exact, part, do)
             findings += found
             averaged += [str(dimension) for dimension in off_quantiles]
             rounded += [str(dimension) for dimension in off_std]
@@ -59,7 +55,7 @@ def statistics_findings(recorded: Recorded, description: Description) -> list[Da
             warning(
                 _NAME,
                 f"quantiles are no quantiles of the whole dataset in {listed(averaged)}",
-                "LeRobot averages those of episodes; policies that normalise by quantiles want them exact",
+                f"{do} (LeRobot averages those of episodes; normalising by quantiles wants them exact)",
             )
         )
     if rounded:
@@ -67,11 +63,16 @@ def statistics_findings(recorded: Recorded, description: Description) -> list[Da
             warning(
                 _NAME,
                 f"std is inexact, as it is small beside the values, in {listed(rounded)}",
-                "LeRobot sums in float32; policies that divide by std amplify these numbers wrongly",
+                f"{do} (LeRobot sums in float32; policies that divide by std amplify these numbers wrongly)",
             )
         )
     checked = sum(len(dimensions) for dimensions in description.dimensions.values())
     return findings or [ok(_NAME, f"meta/stats.json has the exact values of {checked} numbers")]
+
+
+def repair_command(recorded: Recorded) -> str:
+    """What writes exact statistics into the dataset."""
+    return f"lerobot-plugins stats --root={shlex.quote(str(recorded.root))} --in-place"
 
 
 def _exact(
@@ -96,7 +97,7 @@ def _wrong_widths(entry: Mapping[str, Any], width: int) -> str:
 
 
 def _compare(
-    entry: Mapping[str, Any], exact: Mapping[str, np.ndarray], part: tuple[Dimension, ...]
+    entry: Mapping[str, Any], exact: Mapping[str, np.ndarray], part: tuple[Dimension, ...], do: str
 ) -> tuple[list[DatasetFinding], list[Dimension], list[Dimension]]:
     """Problems, dimensions whose quantiles lie elsewhere, and those whose deviation is rounded."""
     first = part[0].index
@@ -130,7 +131,7 @@ def _compare(
                     f"{name} of {dimension} is {shown} in meta/stats.json, exactly "
                     f"{number(float(exact[name][i]))}"
                     + (f" (also {', '.join(wrong[1:])})" if wrong[1:] else ""),
-                    REPAIR,
+                    do,
                     feature=dimension.feature,
                     columns=(dimension.name,),
                     value=value,
@@ -169,7 +170,9 @@ def _pictures(recorded: Recorded, stored: Mapping[str, Any]) -> list[DatasetFind
                 problem(
                     _NAME,
                     f"max of {key} is {number(float(largest))} in meta/stats.json; pictures are 0 to 1",
-                    "divide the camera's statistics by 255, or compute them anew: " + REPAIR,
+                    "divide the camera's statistics by 255, or compute them anew: lerobot-edit-dataset "
+                    f"--operation.type=recompute_stats --repo_id=... --root={recorded.root}, and then "
+                    + repair_command(recorded),
                     feature=key,
                     value=float(largest),
                     limit=1.0,
