@@ -137,8 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.in_place:
         change = repair(dataset_folder(arguments), described)
         change.write()
-        for line in change.text():
-            logger.info("%s", line)
+        for line in change.text() if not arguments.json else ():
+            print(line)
     return int(skipped)
 
 
