@@ -22,6 +22,11 @@ COMMANDS = {
     "checkpoint": ("lerobot_plugins.cli.checkpoint", "write and inspect policy checkpoints"),
     "stats": ("lerobot_plugins.cli.stats", "exact statistics: compute, repair, convert, compare"),
     "waypoints": ("lerobot_plugins.cli.waypoints", "waypoints of a dataset: make, import, export, draw"),
+    "diagnose-weights": ("lerobot_plugins.cli.diagnose_weights", "what became of a checkpoint's weights"),
+    "diagnose-ddp": (
+        "lerobot_plugins.cli.diagnose_ddp",
+        "whether several processes can train together",
+    ),
     "report": ("lerobot_plugins.cli.report", "rebuild the report of an open-loop evaluation"),
 }
 

@@ -19,7 +19,7 @@ def statistics_table(described: Described) -> str:
         for i in range(len(stats[fields[0]])):
             numbers = [f"{stats[field][i]:.5g}" if field in stats else "" for field in _SHOWN]
             rows.append([feature, described.named(feature, i), *numbers])
-    return "\n".join(_aligned([["feature", "number", *_SHOWN], *rows], texts=2))
+    return "\n".join(aligned([["feature", "number", *_SHOWN], *rows], texts=2))
 
 
 def comparison_table(comparison: Comparison) -> str:
@@ -39,14 +39,20 @@ def comparison_table(comparison: Comparison) -> str:
             ]
             for worst, also in rows
         ]
-        lines += _aligned([head, *body], texts=3, last_text=True)
+        lines += aligned([head, *body], texts=3, last_text=True)
     differing = len(comparison.differences)
     lines.append(f"{differing} of {comparison.compared} statistics differ")
     return "\n".join([*lines, *comparison.notes])
 
 
-def _aligned(rows: Sequence[Sequence[str]], texts: int, last_text: bool = False) -> Iterator[str]:
-    """Columns of one width each: the first ones, and perhaps the last, are texts, the others numbers."""
+def aligned(rows: Sequence[Sequence[str]], texts: int, last_text: bool = False) -> Iterator[str]:
+    """Columns of one width each, line by line.
+
+    Args:
+        rows: The cells; the first row is the head.
+        texts: How many of the first columns are texts, to the left; numbers stand to the right.
+        last_text: The last column is a text too.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [
