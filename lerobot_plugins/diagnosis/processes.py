@@ -12,7 +12,7 @@ from lerobot_plugins.errors import ZooError
 
 #: What changes how processes talk to each other.
 _VARIABLES = re.compile(
-    r"(NCCL|GLOO|TORCH_NCCL|TORCH_DISTRIBUTED|MASTER|CUDA_VISIBLE|UCX|FI)_?.*|OMP_NUM_THREADS"
+    r"(NCCL|GLOO|TORCH_NCCL|TORCH_DISTRIBUTED|MASTER|CUDA_VISIBLE|UCX|FI)_.*|OMP_NUM_THREADS"
 )
 _WORDS = {
     "init": "meeting the other ranks",
@@ -110,9 +110,7 @@ def machine_facts() -> dict[str, Any]:
         "gpus": gpus,
         "peer_access": peers,
         "cpus": os.cpu_count(),
-        "environment": {
-            name: value for name, value in sorted(os.environ.items()) if _VARIABLES.fullmatch(name)
-        },
+        "environment": variables,
     }
 
 

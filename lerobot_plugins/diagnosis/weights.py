@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from lerobot_plugins.checkpoints.statistics import is_policy, policy_statistics
 from lerobot_plugins.diagnosis.adapters import Adapted, adapted_layers, merged_differences
 from lerobot_plugins.diagnosis.figures import Change, Figures, change_of, figures_of
 from lerobot_plugins.diagnosis.stored import Stored, stored_weights
 from lerobot_plugins.diagnosis.training import trained_parameters
 from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.statistics.remarks import remarks
 
 _AVERAGE = "ema."
 _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
@@ -87,6 +90,8 @@ def diagnose(
         _look_at_merge(found, stored, stored_weights(adapter), initial)
     elif initial is not None:
         _look_at_changes(found, stored, stored_weights(initial), progress)
+    if stored.folder is not None and is_policy(stored.folder):
+        _look_at_statistics(found, stored.folder)
     optimizer = stored.file.resolve().parent.parent / _OPTIMIZER
     if optimizer.is_file():
         _look_at_optimizer(found, Stored(optimizer, None, {}, None))
@@ -172,6 +177,25 @@ def _look_at_merge(found: Diagnosis, stored: Stored, adapter: Stored, initial: P
     found.find(wrong, "{} layers are not base plus adapter")
     if not wrong:
         found.notes.append(f"{len(found.adapted)} layers are base plus adapter, to within rounding")
+
+
+def _look_at_statistics(found: Diagnosis, folder: Path) -> None:
+    """What the policy normalises with; a new policy has none."""
+    try:
+        described = policy_statistics(folder)
+    except ZooError as error:
+        found.notes.append(error.what)
+        return
+    for feature, stats in described.stats.items():
+        bad = [name for name, value in stats.items() if not np.isfinite(value).all()]
+        found.find(bad, f"{{}} statistics of {feature} in the processors are not finite")
+        crossed = [
+            f"{low} above {high}"
+            for low, high in (("min", "max"), ("q01", "q99"))
+            if low in stats and high in stats and (stats[low] > stats[high]).any()
+        ]
+        found.find(crossed, f"{{}} statistics of {feature} in the processors contradict themselves")
+    found.notes += [f"statistics: {remark.kind}: {remark}" for remark in remarks(described)]
 
 
 def _look_at_optimizer(found: Diagnosis, optimizer: Stored) -> None:
