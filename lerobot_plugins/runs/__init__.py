@@ -1,0 +1,1 @@
+"""Training runs: what they are started with, what they need, what their logs say."""
