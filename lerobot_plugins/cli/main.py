@@ -27,6 +27,10 @@ COMMANDS = {
         "lerobot_plugins.cli.diagnose_ddp",
         "whether several processes can train together",
     ),
+    "translate-config": (
+        "lerobot_plugins.cli.translate_config",
+        "a YAML of PaliGemma-VLA as a command of lerobot-train",
+    ),
     "report": ("lerobot_plugins.cli.report", "rebuild the report of an open-loop evaluation"),
 }
 

@@ -1,7 +1,7 @@
 """From a YAML of PaliGemma-VLA (`configs/vla_config.yaml`) to a command of `lerobot-train`.
 
-Every key ends in one of three places: options of the command, keys that mean nothing here and why, or an error. A key
-that nobody knows is reported, never dropped.
+Every key ends in one of three places: options of the command, keys that mean nothing here and why, or an error.
+A key that nobody knows is reported, never dropped.
 """
 
 import math
@@ -54,7 +54,12 @@ class Translation:
         """The words of the training command."""
         start = ["lerobot-train"]
         if self.processes > 1:
-            start = ["torchrun", "--standalone", f"--nproc-per-node={self.processes}", "$(which lerobot-train)"]
+            start = [
+                "torchrun",
+                "--standalone",
+                f"--nproc-per-node={self.processes}",
+                "$(which lerobot-train)",
+            ]
         return [*start, *self.options]
 
 
@@ -74,7 +79,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ZooError(f"{path} is no YAML", got=str(error).replace("\n", " ")) from error
     if not isinstance(tree, dict):
-        raise ZooError(f"{path} holds no settings", got=type(tree).__name__, expected="data:, model:, training:")
+        raise ZooError(
+            f"{path} holds no settings", got=type(tree).__name__, expected="data:, model:, training:"
+        )
     return dict(_leaves(tree, ""))
 
 
@@ -142,7 +149,9 @@ class _Reading:
 
     def finish(self) -> None:
         if self.output:
-            self.add(f"--output_dir={Path(self.output.get('dir', 'outputs')) / self.output.get('name', 'train')}")
+            self.add(
+                f"--output_dir={Path(self.output.get('dir', 'outputs')) / self.output.get('name', 'train')}"
+            )
 
 
 def _option(template: str) -> Rule:
@@ -167,7 +176,18 @@ def _rows(reading: _Reading, key: str, value: Any) -> None:
     name = f"{reading.dataset.repo_id}_val" if held_out else reading.dataset.repo_id
     root = f"{reading.dataset.root}_val" if held_out else str(reading.dataset.root)
     reading.result.before.append(
-        ["lerobot-plugins", "convert", "vla-parquet", *paths, "--repo-id", name, "--root", root, "--fps", "FPS"]
+        [
+            "lerobot-plugins",
+            "convert",
+            "vla-parquet",
+            *paths,
+            "--repo-id",
+            name,
+            "--root",
+            root,
+            "--fps",
+            "FPS",
+        ]
     )
     what = "--env.repo_id of an evaluation" if held_out else "--dataset.repo_id"
     reading.result.mapped.append((key, value, f"converted once, then {what}"))
@@ -225,7 +245,9 @@ def _resampler_width(reading: _Reading, key: str, value: Any) -> None:
 
 
 def _layers(reading: _Reading, key: str, value: Any) -> None:
-    reading.becomes(key, value, "--policy.head_type=mlp", f"--policy.mlp_hidden_dims={list(value)}".replace(" ", ""))
+    reading.becomes(
+        key, value, "--policy.head_type=mlp", f"--policy.mlp_hidden_dims={list(value)}".replace(" ", "")
+    )
 
 
 def _horizon(reading: _Reading, key: str, value: Any) -> None:
@@ -255,7 +277,9 @@ def _save_epochs(reading: _Reading, key: str, value: Any) -> None:
 def _only(expected: str, why: str) -> Rule:
     def rule(reading: _Reading, key: str, value: Any) -> None:
         if value != expected:
-            raise ZooError(f"{key} is not translated", got=value, expected=expected, do="write that option yourself")
+            raise ZooError(
+                f"{key} is not translated", got=value, expected=expected, do="write that option yourself"
+            )
         reading.nothing(key, why)
 
     return rule
@@ -263,7 +287,9 @@ def _only(expected: str, why: str) -> Rule:
 
 def _bounds(reading: _Reading, key: str, value: Any) -> None:
     if [float(bound) for bound in value] != [-1.0, 1.0]:
-        raise ZooError(f"{key} is not supported", got=value, expected="[-1, 1], what actions are normalised to")
+        raise ZooError(
+            f"{key} is not supported", got=value, expected="[-1, 1], what actions are normalised to"
+        )
     reading.nothing(key, "actions are normalised to [-1, 1]")
 
 

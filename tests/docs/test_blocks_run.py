@@ -14,17 +14,20 @@ from pathlib import Path
 import pytest
 from pages import PAGES, ROOT, blocks_of
 from recipes import SAMPLE
-from training import TINY
 
 # Words of the pages that stand for the reader's own dataset, by folder and by name.
 FOLDERS = ("DIR", "path/to/dataset")
 NAMES = ("me/data", "me/libero", "me/b1k")
 # What a page's `lerobot-train` is made short with; pages that are not here have short commands already.
-SHORT = {"dataset_replay.md": TINY, "waypoint_vla.md": (*TINY, "--policy.prompt_max_len=160")}
+SHORT = {"dataset_replay.md": (), "waypoint_vla.md": ("--policy.prompt_max_len=160",)}
+SHORT |= {f"{name}.md": () for name in ("lerobot_scripts",)} | {
+    "waypoint_branches.md": SHORT["waypoint_vla.md"]
+}
 WRAPPER = """#!/usr/bin/env bash
 exec {command} "$@" {options}
 """
 OPTIONS = (
+    "--policy.paligemma_variant=tiny --policy.action_expert_variant=tiny --policy.dtype=float32 "
     "--policy.device=cpu --policy.push_to_hub=false --steps=2 --save_freq=2 --batch_size=2 --num_workers=0"
     " --env_eval_freq=0 --dataset.video_backend=pyav"
 )

@@ -95,7 +95,7 @@ def understood(config_class: type[Config], options: Sequence[str], path_type: st
 def require_known(words: list[str], path_type: str = "waypoint_vla") -> str:
     """Understand a command as the real one does, without running it; returns what kind it is."""
     if words[0] in ("accelerate", "torchrun"):
-        start = next(i for i, word in enumerate(words) if word.endswith("lerobot-train"))
+        start = next(i for i, word in enumerate(words) if word.rstrip(")").endswith("lerobot-train"))
         words = ["lerobot-train", *words[start + 1 :]]
     name, options = words[0], words[1:]
     if "--env.type=dataset_replay" in options:  # it opens its dataset, which the recipe would have made
