@@ -1,6 +1,6 @@
 """From a YAML of PaliGemma-VLA (`configs/vla_config.yaml`) to a command of `lerobot-train`.
 
-Every key ends in one of three places: options of the command, keys that mean nothing here and why, or an error.
+Every key ends in one of three places: options of the command, keys that mean nothing here and why, an error.
 A key that nobody knows is reported, never dropped.
 """
 
