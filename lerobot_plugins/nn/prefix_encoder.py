@@ -26,6 +26,7 @@ from transformers import PaliGemmaModel
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.precision import compute_dtype, float32_island, no_autocast
+from lerobot_plugins.nn.resamplers import Resampler
 
 
 @dataclass
@@ -88,6 +89,7 @@ class PrefixEncoder(nn.Module):
         vision, text = model.config.vision_config, model.config.text_config
         self.image_size: int = vision.image_size
         self.tokens_per_image: int = (vision.image_size // vision.patch_size) ** 2
+        self.vision_width: int = vision.hidden_size
         self.width: int = text.hidden_size
         self.num_layers: int = text.num_hidden_layers
         scale = getattr(self.language_model.embed_tokens, "scalar_embed_scale", None)
@@ -134,6 +136,7 @@ class PrefixEncoder(nn.Module):
         *,
         keys_values: bool = False,
         hidden: bool = True,
+        resampler: Resampler | None = None,
     ) -> Prefix:
         """Encode one batch of observations.
 
@@ -145,11 +148,12 @@ class PrefixEncoder(nn.Module):
             token_mask_BL: True where a prompt token is real.
             keys_values: Keep every layer's keys and values.
             hidden: Compute the last hidden states. Without them the last layer stops at its keys and values.
+            resampler: See `embed_images`.
 
         Raises:
             ZooError: No camera, or a camera without its mask.
         """
-        pictures = self.embed_images(images_BChw, image_masks_B)
+        pictures = self.embed_images(images_BChw, image_masks_B, resampler)
         x_BSD, mask_BS = self.with_prompt(*pictures, tokens_BL, token_mask_BL)
         return self.encode(x_BSD, mask_BS, keys_values=keys_values, hidden=hidden)
 
@@ -164,9 +168,17 @@ class PrefixEncoder(nn.Module):
         )
 
     def embed_images(
-        self, images_BChw: Sequence[Tensor], image_masks_B: Sequence[Tensor | None]
+        self,
+        images_BChw: Sequence[Tensor],
+        image_masks_B: Sequence[Tensor | None],
+        resampler: Resampler | None = None,
     ) -> tuple[Tensor, Tensor]:
         """All cameras in one call of the vision tower.
+
+        Args:
+            images_BChw: See `forward`; likewise `image_masks_B`.
+            resampler: Makes a picture's tokens from its features and projected tokens, see `nn.resamplers`;
+                N is then the number that it makes.
 
         Returns:
             Projected tokens (B, V*N, D), camera after camera, and their mask (B, V*N).
@@ -185,13 +197,16 @@ class PrefixEncoder(nn.Module):
         x = x.to(compute_dtype(x))
         for layer in tower.encoder.layers:
             x = self._run(_vision_layer, layer, x)
-        x = self.multi_modal_projector(tower.post_layernorm(x))
+        features = tower.post_layernorm(x)
+        x = self.multi_modal_projector(features)
+        if resampler is not None:
+            x = resampler(features, x)
         tokens = x.to(compute_dtype(x)).reshape(batch, -1, self.width)
         valid = [
             torch.ones(batch, dtype=torch.bool, device=x.device) if mask is None else mask.to(x.device).bool()
             for mask in image_masks_B
         ]
-        mask = torch.stack(valid, dim=1).repeat_interleave(self.tokens_per_image, dim=1)
+        mask = torch.stack(valid, dim=1).repeat_interleave(x.shape[1], dim=1)
         return tokens, mask
 
     def encode(

@@ -8,10 +8,12 @@ from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.flow_matching import NOISE_DISTRIBUTIONS, TIME_DISTRIBUTIONS
+from lerobot_plugins.nn.resamplers import RESAMPLERS
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
 
 # action_expert_variant -> width, depth, attention heads of the DiT head
 HEADS = {"dit_165m": (1024, 8, 16), "tiny": (128, 4, 4)}
+TRAINED_RESAMPLERS = ("mlp", "perceiver")
 
 
 @PreTrainedConfig.register_subclass("paligemma_flow")
@@ -29,6 +31,12 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         head_dropout: Dropout inside the head.
         use_state_input: Give `observation.state` to the head.
         use_aux_camera: False keeps the first camera only.
+        vision_resampler_type: What makes a picture's tokens: `none` (PaliGemma's projector), `mlp` (plus a
+            trained correction), `pool` (means of neighbours) or `perceiver` (learned queries).
+        resampler_num_tokens: Tokens per picture of `pool` and `perceiver`.
+        resampler_depth: Blocks of `perceiver`.
+        resampler_hidden_dim: Hidden width of the resampler's MLPs; None is the tower's width for `mlp`, four
+            times the language model's for `perceiver`.
         init_revision: Revision of `init_from` on the Hub.
         vlm_config: Geometry of the PaliGemma, filled in at the first construction, so that a checkpoint is
             rebuilt from its own config.json and never asks for the base model again.
@@ -59,6 +67,10 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
 
     use_state_input: bool = True
     use_aux_camera: bool = True
+    vision_resampler_type: str = "none"
+    resampler_num_tokens: int = 64
+    resampler_depth: int = 2
+    resampler_hidden_dim: int | None = None
     init_revision: str | None = None
     vlm_config: dict[str, Any] | None = None
 
@@ -91,6 +103,7 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         self._one_of("action_expert_variant", tuple(HEADS))
         self._one_of("time_sampling", TIME_DISTRIBUTIONS)
         self._one_of("noise_distribution", NOISE_DISTRIBUTIONS)
+        self._one_of("vision_resampler_type", RESAMPLERS)
         width, _, heads = self.head_geometry
         if width % heads:
             raise ZooError(
@@ -105,6 +118,20 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
             )
         if self.flow_repeats < 1 or self.eval_time_samples < 1:
             raise ZooError("flow_repeats and eval_time_samples must be at least 1")
+        self._check_resampler()
+
+    def _check_resampler(self) -> None:
+        for name in ("resampler_num_tokens", "resampler_depth", "resampler_hidden_dim"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ZooError(f"{name} must be at least 1", got=value)
+        if self.vision_resampler_type in TRAINED_RESAMPLERS and self.vlm_grad_scale == 0:
+            raise ZooError(
+                "nothing would train the resampler: its gradient passes through the PaliGemma",
+                got=f"vision_resampler_type={self.vision_resampler_type}, vlm_grad_scale=0",
+                do="pass --policy.vision_resampler_type=none or =pool, or a vlm_grad_scale above 0 with "
+                "--policy.freeze_vision_tower=true --policy.freeze_language_model=true",
+            )
 
     def validate_features(self) -> None:
         """Resolve cameras and state.

@@ -26,6 +26,7 @@ from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair, sample_
 from lerobot_plugins.nn.gradients import scale_gradient
 from lerobot_plugins.nn.precision import no_autocast
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
+from lerobot_plugins.nn.resamplers import make_resampler
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.losses import LossTerm
@@ -35,6 +36,8 @@ from lerobot_policy_paligemma_flow.head import FlowHead
 
 logger = logging.getLogger(__name__)
 
+# Parts that no pretrained PaliGemma has.
+FROM_SCRATCH = ("action_head", "context_norm", "vision_resampler")
 INTERPOLATION = "bicubic"  # as PaliGemma's own image processor
 
 
@@ -71,6 +74,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             min_period=config.time_min_period,
             max_period=config.time_max_period,
         )
+        self.vision_resampler = build_resampler(config, self.vlm)
         self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
         self.pictures = CameraPictures(
@@ -96,7 +100,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
 
     def _prefix(self, batch: dict[str, Any]) -> Prefix:
         images = list(self.pictures(batch, self.training).values())
-        return self.vlm(images, [None] * len(images), *prompt_tokens(batch))
+        return self.vlm(images, [None] * len(images), *prompt_tokens(batch), resampler=self.vision_resampler)
 
     def _state(self, batch: dict[str, Any]) -> Tensor | None:
         if not self.config.use_state_input:
@@ -211,8 +215,12 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         """Attention of the language model gets adapters; what was trained from scratch is trained in full."""
         return {
             "target_modules": r".*vlm\.language_model\.layers\.\d+\.self_attn\.(q|k|v|o)_proj",
-            "modules_to_save": ["action_head", "context_norm"],
+            "modules_to_save": [name for name in FROM_SCRATCH if self._parameters_of(name)],
         }
+
+    def _parameters_of(self, name: str) -> list[nn.Parameter]:
+        part = getattr(self, name, None)
+        return [] if part is None else list(part.parameters())
 
 
 def build_encoder(config: PaliGemmaFlowConfig, load_backbone: bool) -> PrefixEncoder:
@@ -237,4 +245,22 @@ def build_encoder(config: PaliGemmaFlowConfig, load_backbone: bool) -> PrefixEnc
         projector=config.freeze_language_model if projector is None else projector,
         language_model=config.freeze_language_model,
         embeddings=not config.train_embeddings and source != paligemma.SCRATCH,
+    )
+
+
+def build_resampler(config: PaliGemmaFlowConfig, encoder: PrefixEncoder) -> nn.Module | None:
+    """The resampler of a policy, for its PaliGemma's geometry."""
+    if config.vision_resampler_type == "perceiver" and config.freeze_language_model:
+        logger.warning(
+            "the language model is frozen and will see tokens of the perceiver, which it was never trained "
+            "on; vision_resampler_type=mlp or =pool stays nearer to what it knows"
+        )
+    return make_resampler(
+        config.vision_resampler_type,
+        vision_width=encoder.vision_width,
+        width=encoder.width,
+        tokens_per_picture=encoder.tokens_per_image,
+        num_tokens=config.resampler_num_tokens,
+        depth=config.resampler_depth,
+        hidden=config.resampler_hidden_dim,
     )
