@@ -27,6 +27,7 @@ COMMANDS = {
         "lerobot_plugins.cli.diagnose_ddp",
         "whether several processes can train together",
     ),
+    "runs": ("lerobot_plugins.cli.runs", "training runs: what their logs say"),
     "translate-config": (
         "lerobot_plugins.cli.translate_config",
         "a YAML of PaliGemma-VLA as a command of lerobot-train",
