@@ -6,10 +6,6 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lerobot_dataset_behavior1k.source import Behavior1kSource
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +19,6 @@ class Behavior1kBridge:
         """Add the bridge's own arguments and those of every conversion."""
         from lerobot_plugins.conversion.arguments import add_conversion_arguments
 
-        self.add_source_arguments(parser)
-        add_conversion_arguments(parser, has_pictures=False)
-
-    def add_source_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments that say which episodes, and how they become frames."""
         parser.add_argument(
             "source", type=Path, help="the folder with data/, videos/, annotations/ and meta/"
         )
@@ -68,17 +59,13 @@ class Behavior1kBridge:
             action="store_false",
             help="leave out observation.proprioception, the recorded numbers behind the state",
         )
+        add_conversion_arguments(parser, has_pictures=False)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Convert; returns the exit status."""
-        from lerobot_plugins.conversion.arguments import run_conversion
-
-        return run_conversion(self.open_source(arguments), arguments)
-
-    def open_source(self, arguments: argparse.Namespace) -> "Behavior1kSource":
-        """The episodes that the arguments ask for."""
         from lerobot_dataset_behavior1k.options import Options
         from lerobot_dataset_behavior1k.source import Behavior1kSource
+        from lerobot_plugins.conversion.arguments import run_conversion
 
         options = Options.of(arguments)
         source = Behavior1kSource.open(
@@ -86,7 +73,7 @@ class Behavior1kBridge:
         )
         if source.survey is not None:
             logger.info("%s", source.survey)
-        return source
+        return run_conversion(source, arguments)
 
 
 BRIDGE = Behavior1kBridge()

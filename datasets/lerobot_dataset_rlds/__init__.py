@@ -5,13 +5,8 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lerobot_plugins.errors import ZooError
-
-if TYPE_CHECKING:
-    from lerobot_dataset_rlds.mapping import RldsMapping
-    from lerobot_dataset_rlds.source import RldsSource
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -25,11 +20,6 @@ class RldsBridge:
         """Add the bridge's own arguments and those of every conversion."""
         from lerobot_plugins.conversion.arguments import add_conversion_arguments
 
-        self.add_source_arguments(parser)
-        add_conversion_arguments(parser)
-
-    def add_source_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments that say which episodes."""
         parser.add_argument("source", type=Path, help="the version folder, or a folder above it")
         mapping = parser.add_mutually_exclusive_group(required=True)
         presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -38,12 +28,15 @@ class RldsBridge:
         parser.add_argument(
             "--split", default="train", help="a split, or several joined by + (default: train)"
         )
+        add_conversion_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Convert; returns the exit status."""
+        from lerobot_dataset_rlds.mapping import load_mapping
+        from lerobot_dataset_rlds.source import RldsSource
         from lerobot_plugins.conversion.arguments import run_conversion
 
-        mapping = self._mapping(arguments)
+        mapping = load_mapping(arguments.mapping or PRESETS / f"{arguments.preset}.yaml")
         turned = [key for key, camera in mapping.images.items() if camera.turned]
         if turned and arguments.images == "jpeg":
             raise ZooError(
@@ -52,23 +45,10 @@ class RldsBridge:
                 expected="no rotation",
                 do="convert with --images video",
             )
-        return run_conversion(self.open_source(arguments), arguments)
-
-    def open_source(self, arguments: argparse.Namespace) -> "RldsSource":
-        """The episodes that the arguments ask for."""
-        from lerobot_dataset_rlds.source import RldsSource
-
-        return RldsSource.open(
-            arguments.source,
-            self._mapping(arguments),
-            arguments.split,
-            tolerate_damage=arguments.on_error == "skip",
+        source = RldsSource.open(
+            arguments.source, mapping, arguments.split, tolerate_damage=arguments.on_error == "skip"
         )
-
-    def _mapping(self, arguments: argparse.Namespace) -> "RldsMapping":
-        from lerobot_dataset_rlds.mapping import load_mapping
-
-        return load_mapping(arguments.mapping or PRESETS / f"{arguments.preset}.yaml")
+        return run_conversion(source, arguments)
 
 
 BRIDGE = RldsBridge()

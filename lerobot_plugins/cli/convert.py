@@ -1,8 +1,7 @@
 """`lerobot-plugins convert BRIDGE ...`: one sub-command per plugin of the kind `dataset`.
 
 A bridge's package exposes `BRIDGE`, an object with `help: str`, `add_arguments(parser)` and
-`run(arguments) -> int`. With `add_source_arguments(parser)` and `open_source(arguments) -> EpisodeSource` it
-also serves commands that read episodes without converting them, such as `stats`.
+`run(arguments) -> int`.
 """
 
 import argparse

@@ -7,8 +7,9 @@ the bridge's own arguments say which episodes.
 import argparse
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lerobot_plugins import registry
 from lerobot_plugins.checkpoints.statistics_places import statistics_at
@@ -30,6 +31,9 @@ from lerobot_plugins.statistics.remarks import Remark, remarks
 from lerobot_plugins.statistics.repair import repair, stored_quantiles
 from lerobot_plugins.statistics.tables import comparison_table, statistics_table
 
+if TYPE_CHECKING:
+    from lerobot_plugins.conversion.source import EpisodeSource
+
 logger = logging.getLogger(__name__)
 
 _PERCENTS = [round(share * 100) for share in QUANTILES.values()]
@@ -50,17 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(bridge=None)
     bridges = parser.add_subparsers(dest="bridge", metavar="BRIDGE", help="episodes as a bridge reads them")
     for plugin in registry.load_kind("dataset"):
-        if plugin.loaded is None or not hasattr(plugin.loaded.BRIDGE, "open_source"):
+        if plugin.loaded is None:
             continue
         bridge = plugin.loaded.BRIDGE
         subparser = bridges.add_parser(plugin.name.replace("_", "-"), help=bridge.help)
-        bridge.add_source_arguments(subparser)
+        # Before the bridge's own: it adds no arguments of a dataset to write where someone else reads.
+        subparser.set_defaults(use_source=True, run_bridge=bridge.run)
+        bridge.add_arguments(subparser)
         _add_shared(subparser, {"default": argparse.SUPPRESS})
-        # pyarrow and the video library, which conversions need, take a second to import.
-        from lerobot_plugins.conversion.arguments import add_on_error
-
-        add_on_error(subparser)
-        subparser.set_defaults(open_source=bridge.open_source)
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: dict[str, Any]) -> None:
@@ -147,18 +148,7 @@ def _described(arguments: argparse.Namespace) -> tuple[Described, bool]:
     skipped = False
     quantiles = quantile_names(arguments.quantiles)
     if arguments.bridge:
-        from lerobot_plugins.conversion.source_statistics import source_statistics
-
-        described, damaged = source_statistics(
-            arguments.open_source(arguments),
-            str(getattr(arguments, "source", arguments.bridge)),
-            quantiles,
-            on_error=arguments.on_error,
-            progress=not arguments.json,
-        )
-        skipped = bool(damaged)
-        for error in damaged.values():
-            logger.warning("skipped %s", error)
+        described, skipped = _of_bridge(arguments, quantiles)
     elif arguments.checkpoint:
         described = statistics_at(arguments.checkpoint)
     elif arguments.file:
@@ -173,9 +163,42 @@ def _described(arguments: argparse.Namespace) -> tuple[Described, bool]:
     return described.only(arguments.features), skipped
 
 
+def _of_bridge(arguments: argparse.Namespace, quantiles: Mapping[str, float]) -> tuple[Described, bool]:
+    """Let the bridge open its source as for a conversion, and read the numbers of all episodes."""
+    found: list[Described] = []
+
+    def use(source: "EpisodeSource") -> int:
+        # What conversions need takes a second to import.
+        from lerobot_plugins.conversion.source_statistics import source_statistics
+
+        described, damaged = source_statistics(
+            source,
+            str(getattr(arguments, "source", arguments.bridge)),
+            quantiles,
+            on_error=arguments.on_error,
+            progress=not arguments.json,
+        )
+        found.append(described)
+        for error in damaged.values():
+            logger.warning("skipped %s", error)
+        return int(bool(damaged))
+
+    arguments.use_source = use
+    status = arguments.run_bridge(arguments)
+    if not found:
+        raise ZooError(
+            f"the bridge {arguments.bridge} does not hand over its episodes",
+            got=f"exit status {status}",
+            expected="a call of lerobot_plugins.conversion.arguments.run_conversion",
+            do="convert first, and give the dataset as --root",
+        )
+    return found[0], bool(status)
+
+
 def _dataset_name(arguments: argparse.Namespace) -> str:
-    source = arguments.checkpoint or arguments.file or getattr(arguments, "source", None)
-    return Path(source or dataset_folder(arguments)).resolve().name
+    if arguments.bridge:
+        return Path(getattr(arguments, "source", arguments.bridge)).resolve().name
+    return (arguments.checkpoint or arguments.file or dataset_folder(arguments)).resolve().name
 
 
 def _compare(one: Described, other: Described, arguments: argparse.Namespace) -> int:

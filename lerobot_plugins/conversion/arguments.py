@@ -13,7 +13,13 @@ logger = logging.getLogger(__name__)
 
 
 def add_conversion_arguments(parser: argparse.ArgumentParser, *, has_pictures: bool = True) -> None:
-    """Add them to a bridge's parser; `has_pictures` where the source holds files of pictures, not videos."""
+    """Add them to a bridge's parser; `has_pictures` where the source holds files of pictures, not videos.
+
+    A command that reads the episodes itself has set `use_source`, see `run_conversion`: it writes no dataset.
+    """
+    if parser.get_default("use_source"):
+        _add_reading_arguments(parser)
+        return
     parser.add_argument(
         "--repo-id", required=True, metavar="USER/NAME", help="the dataset's name, e.g. local/x"
     )
@@ -33,22 +39,22 @@ def add_conversion_arguments(parser: argparse.ArgumentParser, *, has_pictures: b
         default=os.cpu_count() or 1,
         help="worker processes (default: one for each core)",
     )
-    add_on_error(parser)
-    parser.add_argument("--dry-run", action="store_true", help="print what would be made and write nothing")
-
-
-def add_on_error(parser: argparse.ArgumentParser) -> None:
-    """Add what to do with a damaged episode."""
     parser.add_argument(
         "--on-error",
         choices=("stop", "skip"),
         default="stop",
         help="stop at a damaged episode, or skip it and list it at the end (default: stop)",
     )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be made and write nothing")
 
 
 def run_conversion(source: EpisodeSource, arguments: argparse.Namespace) -> int:
-    """Convert or preview a source; returns the exit status: 1 if episodes were skipped."""
+    """Convert or preview a source; returns the exit status: 1 if episodes were skipped.
+
+    Another command may have set `arguments.use_source`: it gets the source instead, and says the status.
+    """
+    if use_source := getattr(arguments, "use_source", None):
+        return int(use_source(source))
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments.repo_id) or ".." in arguments.repo_id:
         raise ZooError(
             "--repo-id names no dataset", got=arguments.repo_id, expected="user/name", do="correct --repo-id"
@@ -80,6 +86,17 @@ def run_conversion(source: EpisodeSource, arguments: argparse.Namespace) -> int:
         logger.warning("skipped %s", error)
     print(f"train: lerobot-train --dataset.repo_id={arguments.repo_id} --dataset.root={made.root} ...")
     return int(bool(made.skipped))
+
+
+def _add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="stop at a damaged episode, or skip it and list it at the end (default: stop)",
+    )
+    # What bridges look at before they convert.
+    parser.set_defaults(images="video", dry_run=False)
 
 
 def _default_root(repo_id: str) -> Path:
