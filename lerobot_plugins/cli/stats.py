@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-place", action="store_true", help="write them into the dataset's meta/stats.json"
     )
+    parser.add_argument(
+        "--cameras", action="store_true", help="with --in-place also of colour cameras, from their pixels"
+    )
     _add_shared(parser, {})
     parser.set_defaults(bridge=None)
     bridges = parser.add_subparsers(dest="bridge", metavar="BRIDGE", help="episodes as a bridge reads them")
@@ -116,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
             got="--features" if arguments.features else ", ".join(sources) or "none",
             expected="--root or --repo-id alone",
         )
+    if arguments.cameras and not arguments.in_place:
+        raise ZooError("--cameras repairs a dataset", do="pass --in-place as well")
     if len(places) == 2:
         return _compare(statistics_at(places[0]), statistics_at(places[1]), arguments)
     described, skipped = _described(arguments)
@@ -157,9 +162,15 @@ def _described(arguments: argparse.Namespace) -> tuple[Described, bool]:
         root = dataset_folder(arguments)
         if arguments.in_place:
             quantiles = quantile_names([*arguments.quantiles, *stored_quantiles(root)])
-        return dataset_statistics(
+        described = dataset_statistics(
             root, quantiles, features=arguments.features, progress=not arguments.json
-        ), False
+        )
+        if arguments.cameras:
+            # The video library takes a second to import.
+            from lerobot_plugins.statistics.recorded_images import camera_statistics
+
+            described.stats.update(camera_statistics(root, progress=not arguments.json).stats)
+        return described, False
     return described.only(arguments.features), skipped
 
 

@@ -131,7 +131,7 @@ def _chosen(
 
 
 def _rows(path: Path) -> int:
-    with _reading(path):
+    with reading(path):
         return int(pq.read_metadata(path).num_rows)
 
 
@@ -227,7 +227,7 @@ class _Columns:
         return values_DT
 
     def _batches(self, path: Path) -> Iterator[pa.Array]:
-        with _reading(path):
+        with reading(path):
             file = pq.ParquetFile(path)
             if self.key not in file.schema_arrow.names:
                 raise self._unfit(path, "no such column")
@@ -245,7 +245,8 @@ class _Columns:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Tell of a parquet file that cannot be read as a `ZooError`."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:

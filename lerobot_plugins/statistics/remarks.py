@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_plugins.statistics.columns import INDEX_FEATURES
 from lerobot_plugins.statistics.described import Described
 
 #: Of the largest magnitude of a dimension, at least 1: less is no change.
@@ -15,6 +14,9 @@ CONSTANT_TOLERANCE = 1e-6
 NARROW = 1e-4
 #: In widths of the middle 98 %: an extreme as far beyond them is an outlier.
 FAR = 3.0
+
+#: What policies normalise.
+_NORMALISED = ("observation", "action")
 
 CONSTANT, RARE, OUTLIER = "constant", "rarely changes", "outlier"
 
@@ -48,11 +50,11 @@ class Remark:
 def remarks(described: Described) -> list[Remark]:
     """Dimensions that never change, that change in less than 1 % of the frames, or that have outliers.
 
-    Features without all of min, max, q01 and q99, cameras and LeRobot's own columns are left out.
+    Features without all of min, max, q01 and q99, cameras, and what nobody normalises are left out.
     """
     found: list[Remark] = []
     for feature, stats in described.stats.items():
-        if feature in INDEX_FEATURES or not {"min", "max", "q01", "q99"} <= stats.keys():
+        if not feature.startswith(_NORMALISED) or not {"min", "max", "q01", "q99"} <= stats.keys():
             continue
         if stats["min"].ndim > 1:
             continue

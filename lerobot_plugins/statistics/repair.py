@@ -1,7 +1,7 @@
 """`meta/stats.json` of a LeRobotDataset made exact, in place.
 
-Statistics of pictures, which cost a decoding of all videos, stay as they are; so do those of single episodes
-in `meta/episodes`.
+Statistics of pictures, which cost a decoding of all videos, stay as they are unless they are given; those of
+single episodes in `meta/episodes` stay in any case.
 """
 
 import json

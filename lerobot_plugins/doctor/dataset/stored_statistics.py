@@ -170,9 +170,8 @@ def _pictures(recorded: Recorded, stored: Mapping[str, Any]) -> list[DatasetFind
                 problem(
                     _NAME,
                     f"max of {key} is {number(float(largest))} in meta/stats.json; pictures are 0 to 1",
-                    "divide the camera's statistics by 255, or compute them anew: lerobot-edit-dataset "
-                    f"--operation.type=recompute_stats --repo_id=... --root={recorded.root}, and then "
-                    + repair_command(recorded),
+                    "divide the camera's statistics by 255, or compute them anew: "
+                    f"{repair_command(recorded)} --cameras",
                     feature=key,
                     value=float(largest),
                     limit=1.0,

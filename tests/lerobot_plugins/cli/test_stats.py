@@ -94,12 +94,13 @@ def test_damaged_episodes_are_an_exit_status(tmp_path, capsys):
         ("--compare", "a", "b", "c"),
         ("--file=a", "--in-place"),
         ("--root=a", "--in-place", "--features", "action"),
+        ("--root=a", "--cameras"),
         ("--in-place", "rlds", "x", "--preset", "libero"),
     ],
 )
 def test_what_is_not_clear_is_refused(arguments, capsys):
     assert stats(*arguments) == 2
-    assert "expected: " in capsys.readouterr().err
+    assert "error: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("percent", ["0", "100", "0.5", "q01"])

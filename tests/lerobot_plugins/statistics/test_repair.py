@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from number_faults import lite_arms
+from recorded_dataset import write_recording
 from toy_data import write_toy_dataset
 
+from lerobot_plugins.cli.main import main
 from lerobot_plugins.doctor.dataset.examination import examine
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.exact import quantile_names
 from lerobot_plugins.statistics.recorded import dataset_statistics
+from lerobot_plugins.statistics.recorded_images import camera_statistics
 from lerobot_plugins.statistics.repair import repair, stored_quantiles
 
 STATS = Path("meta/stats.json")
@@ -128,6 +133,35 @@ def test_an_interruption_leaves_the_old_file(root, monkeypatch):
     monkeypatch.undo()
     mend(root)
     assert told(root) == [("ok", None)]
+
+
+def test_cameras_on_request(root):
+    content = json.loads((root / STATS).read_text())
+    right = content[CAMERA]
+    for name in ("min", "max", "mean", "std"):
+        content[CAMERA] = content[CAMERA] | {name: (255 * np.array(right[name])).tolist()}
+    (root / STATS).write_text(json.dumps(content))
+    ((_, do),) = [entry for entry in told(root) if entry[0] == "problem"]
+    assert do.endswith(f"lerobot-plugins stats --root={root} --in-place --cameras")
+    assert main(["stats", f"--root={root}", "--in-place", "--cameras"]) == 0
+    assert told(root) == [("ok", None)]
+    after = json.loads((root / STATS).read_text())[CAMERA]
+    # Noise, of which LeRobot looks at other frames.
+    np.testing.assert_allclose(after["mean"], right["mean"], atol=0.01)
+    assert np.shape(after["mean"]) == (3, 1, 1)
+    assert after["count"] == [8 + 4 + 5 - 1]
+
+
+def test_cameras_in_videos(tmp_path):
+    root = write_recording(lite_arms(short=True), tmp_path / "set", images="video")
+    converted = json.loads((root / STATS).read_text())["observation.images.top"]
+    found = camera_statistics(root, progress=False).stats["observation.images.top"]
+    # The converter saw the pixels before they were encoded.
+    np.testing.assert_allclose(found["mean"], converted["mean"], atol=0.01)
+    np.testing.assert_allclose(found["q50"], converted["q50"], atol=0.02)
+    next((root / "videos").rglob("*.mp4")).unlink()
+    with pytest.raises(ZooError, match=r"the pictures of observation.images.top are not there"):
+        camera_statistics(root, progress=False)
 
 
 @pytest.mark.slow
