@@ -69,7 +69,7 @@ class Behavior1kBridge:
 
         options = Options.of(arguments)
         source = Behavior1kSource.open(
-            arguments.source, options, tolerate_damage=arguments.on_error == "skip"
+            arguments.source, options, tolerate_damage=arguments.on_error != "stop"
         )
         if source.survey is not None:
             logger.info("%s", source.survey)

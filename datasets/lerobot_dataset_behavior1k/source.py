@@ -123,6 +123,11 @@ class Behavior1kSource:
         """Task and number of an episode."""
         return self.layout.locate(self.episodes[index])
 
+    def files(self, index: int) -> list[str]:
+        """Table, videos and annotation of an episode."""
+        files = self._files(self.episodes[index])
+        return [str(path.relative_to(self.layout.root)) for path in files]
+
     def fingerprint(self) -> dict[str, Any]:
         """All that decides what `read` returns; tables and videos by their names and sizes."""
         relevant = [path for episode in self.episodes for path in self._files(episode)]

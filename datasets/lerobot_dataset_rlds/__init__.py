@@ -46,7 +46,7 @@ class RldsBridge:
                 do="convert with --images video",
             )
         source = RldsSource.open(
-            arguments.source, mapping, arguments.split, tolerate_damage=arguments.on_error == "skip"
+            arguments.source, mapping, arguments.split, tolerate_damage=arguments.on_error != "stop"
         )
         return run_conversion(source, arguments)
 

@@ -132,6 +132,10 @@ class RldsSource:
         byte = f", byte {shard.records[record].offset}" if record < len(shard) else ""
         return f"{shard.path.name}, record {record}{byte}"
 
+    def files(self, index: int) -> list[str]:
+        """The shard of an episode."""
+        return [self._place(index)[0].path.name]
+
     def fingerprint(self) -> dict[str, Any]:
         """All that decides what `read` returns; the shards by the checksums of their records."""
         description = json.dumps(self.folder.features, sort_keys=True)

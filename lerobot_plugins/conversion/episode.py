@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lerobot_plugins.conversion import images, pictures, video
+from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.conversion.source import Clip, Episode, EpisodeSource, Frames, is_camera, is_depth
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
@@ -80,9 +80,7 @@ def _write(episode: Episode, source: EpisodeSource, folder: Path, storage: Image
     staged = StagedEpisode.of(episode.tasks, episode.columns)
     for key, camera in episode.images.items():
         feature = source.features[key]
-        staged.histograms[key] = counts_CV = np.zeros(
-            (feature["shape"][2], len(pictures.values(feature))), dtype=np.int64
-        )
+        staged.histograms[key] = counts_CV = pictures.no_counts(feature)
         if storage == "video":
             encoding = video.DEPTH if is_depth(feature) else video.COLOUR
             counted = _counted(key, camera, feature, counts_CV)
@@ -107,22 +105,16 @@ def _keep(
     key: str, camera: Frames | Clip, feature: Mapping[str, Any], counts_CV: np.ndarray, path: Path
 ) -> np.ndarray:
     """Verify the pictures and write their untouched bytes one after the other; returns where each ends."""
-    files, shape = pictures.files(key, camera), tuple(feature["shape"])
-    ends_T = np.cumsum([len(encoded) for encoded in files])
-    if ends_T[-1] > _MAX_PICTURE_BYTES:
-        raise ZooError(
-            f"the pictures of {key} are too large for one episode",
-            got=f"{ends_T[-1]} bytes",
-            expected=f"at most {_MAX_PICTURE_BYTES}",
-            do="convert with --images video",
-        )
-    in_sample = sampled(len(files))
+    ends: list[int] = []
     with path.open("wb") as file:
-        for number, encoded in enumerate(files):
-            with located(f"{key}, frame {number}"):
-                if number in in_sample:
-                    counts_CV += pictures.count(images.decode(encoded, shape))
-                else:
-                    images.verify(encoded, shape)
+        for encoded in pictures.verified(key, pictures.keepable(key, camera), feature, counts_CV):
             file.write(encoded)
-    return ends_T
+            ends.append(file.tell())
+            if ends[-1] > _MAX_PICTURE_BYTES:
+                raise ZooError(
+                    f"the pictures of {key} are too large for one episode",
+                    got=f"{ends[-1]} bytes in the first {len(ends)} frames",
+                    expected=f"at most {_MAX_PICTURE_BYTES}",
+                    do="convert with --images video",
+                )
+    return np.array(ends)

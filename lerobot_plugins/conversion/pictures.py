@@ -5,7 +5,7 @@ From here on colour is uint8 RGB (H, W, 3) and depth uint16 codes (H, W) of `dep
 H, W height and width; C channels; V intensities or codes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.conversion.source import Clip, Frames, is_depth
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.exact import Statistics
-from lerobot_plugins.statistics.images import histogram, image_statistics
+from lerobot_plugins.statistics.images import histogram, image_statistics, sampled
 
 
 def decoded(
@@ -30,7 +30,7 @@ def decoded(
         yield from _from_clip(key, pictures, feature, wanted)
         return
     for number in wanted:
-        with located(f"{key}, frame {number}"):
+        with located(f"{key}, {pictures.place(number)}"):
             image_HWC = images.decode(pictures.encoded[number], tuple(feature["shape"]))
         yield np.ascontiguousarray(image_HWC[::-1, ::-1]) if pictures.turned else image_HWC
 
@@ -55,8 +55,8 @@ def _from_clip(key: str, clip: Clip, feature: Mapping[str, Any], wanted: range) 
             )
 
 
-def files(key: str, pictures: Frames | Clip) -> Sequence[bytes | memoryview]:
-    """The pictures' own files, to be kept as they are.
+def keepable(key: str, pictures: Frames | Clip) -> Frames:
+    """Pictures whose own files can be kept as they are.
 
     Raises:
         ZooError: They come from a video, or must be rotated.
@@ -65,15 +65,31 @@ def files(key: str, pictures: Frames | Clip) -> Sequence[bytes | memoryview]:
         raise ZooError(f"{key} is a video, which has no pictures to keep", do="convert with --images video")
     if pictures.turned:
         raise ZooError(f"{key} must be rotated, which changes its bytes", do="convert with --images video")
-    return pictures.encoded
+    return pictures
 
 
-def verify(key: str, pictures: Frames | Clip, feature: Mapping[str, Any]) -> None:
-    """Raise what decoding would raise, for all pictures, at half the cost; a video is left for decoding."""
-    if isinstance(pictures, Frames):
-        for number, encoded in enumerate(pictures.encoded):
-            with located(f"{key}, frame {number}"):
-                images.verify(encoded, tuple(feature["shape"]))
+def verified(
+    key: str, pictures: Frames, feature: Mapping[str, Any], counts_CV: np.ndarray
+) -> Iterator[bytes | memoryview]:
+    """The pictures' own files in one pass; the sampled ones are decoded and added to `counts_CV`.
+
+    Raises:
+        ZooError: What decoding all of them would raise, at half the cost.
+    """
+    shape, in_sample = tuple(feature["shape"]), sampled(len(pictures))
+    for number in range(len(pictures)):
+        with located(f"{key}, {pictures.place(number)}"):
+            encoded = pictures.encoded[number]
+            if number in in_sample:
+                counts_CV += count(images.decode(encoded, shape))
+            else:
+                images.verify(encoded, shape)
+        yield encoded
+
+
+def no_counts(feature: Mapping[str, Any]) -> np.ndarray:
+    """Counts (C, V) of no picture."""
+    return np.zeros((feature["shape"][2], len(values(feature))), dtype=np.int64)
 
 
 def count(image: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,13 +17,15 @@ from tqdm import tqdm
 from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.episode import ImageStorage, check
 from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised, located
-from lerobot_plugins.conversion.source import Episode, EpisodeSource, is_camera, is_depth
+from lerobot_plugins.conversion.quarantine import left_out
+from lerobot_plugins.conversion.source import Episode, EpisodeSource, Frames, is_camera, is_depth
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.images import sampled
 
 # Enough frames to guess the size of a video from.
 _ENCODED_FRAMES = 32
 _LISTED_TASKS = 10
+_BARS, _BAR_WIDTH = 8, 40
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,12 @@ class Preview:
 
     Args:
         text: The report.
+        table: The same for programs, as plain JSON, with a row for each episode.
         skipped: Episodes that cannot be converted, and why.
     """
 
     text: str
+    table: Mapping[str, Any]
     skipped: Mapping[int, ZooError]
 
 
@@ -49,7 +54,7 @@ def preview(source: EpisodeSource, *, images: ImageStorage, on_error: str) -> Pr
     for index in tqdm(range(len(source)), desc="reading", unit="episode"):
         try:
             with located(f"episode {index} ({source.locate(index)})"):
-                survey.add(source.read(index))
+                survey.add(source.read(index), index)
         except ZooError as error:
             if on_error == "stop":
                 raise advised(error, SKIP_ADVICE) from error
@@ -57,7 +62,17 @@ def preview(source: EpisodeSource, *, images: ImageStorage, on_error: str) -> Pr
     if not survey.lengths:
         raise ZooError("every episode is damaged; the first:\n" + str(skipped[0]))
     lines = [*survey.describe(), *(f"would skip {error}" for error in skipped.values())]
-    return Preview("\n".join(lines), skipped)
+    table = survey.table() | {"left_out": left_out(source, skipped)}
+    return Preview("\n".join(lines), table, skipped)
+
+
+def _histogram(lengths: list[int]) -> Iterator[tuple[str, int, int]]:
+    """How many episodes have about which length: `(frames, episodes, length of a bar)`."""
+    edges = np.unique(np.linspace(min(lengths), max(lengths) + 1, _BARS + 1).astype(int)).tolist()
+    counts = np.histogram(lengths, edges)[0].tolist()
+    for first, end, count in zip(edges, edges[1:], counts, strict=False):
+        span = f"{first}" if first == end - 1 else f"{first} to {end - 1}"
+        yield span, count, -(-_BAR_WIDTH * count // max(counts))
 
 
 class _Survey:
@@ -67,6 +82,7 @@ class _Survey:
         self.source = source
         self.images = images
         self.lengths: list[int] = []
+        self.episodes: list[dict[str, Any]] = []
         self.tasks: Counter[str] = Counter()
         self.bytes = 0.0
         self.video_bytes_per_frame = 0.0
@@ -74,25 +90,27 @@ class _Survey:
         self.highest: dict[str, np.ndarray] = {}
         self.histograms: dict[str, np.ndarray] = {}
 
-    def add(self, episode: Episode) -> None:
+    def add(self, episode: Episode, index: int) -> None:
         """Look at one episode; a damaged one leaves no trace."""
         check(episode, self.source.features)
-        for key, camera in episode.images.items():
-            pictures.verify(key, camera, self.source.features[key])
-        histograms = {key: self._histogram(key, episode) for key in episode.images}
+        looked_at = {key: self._look_at(key, episode) for key in episode.images}
         if self.images == "video" and not self.lengths:
             self.video_bytes_per_frame = sum(self._encoded_size(key, episode) for key in episode.images)
-        for key, counts_CV in histograms.items():
+        for key, (counts_CV, n_bytes) in looked_at.items():
             self.histograms[key] = self.histograms.get(key, 0) + counts_CV
-            if self.images == "jpeg":
-                self.bytes += sum(map(len, pictures.files(key, episode.images[key])))
+            self.bytes += n_bytes
         for key, values_TD in episode.columns.items():
             low_D, high_D = values_TD.min(axis=0), values_TD.max(axis=0)
             self.lowest[key] = np.minimum(self.lowest.get(key, low_D), low_D)
             self.highest[key] = np.maximum(self.highest.get(key, high_D), high_D)
             self.bytes += values_TD.nbytes
+        tasks = list(dict.fromkeys(episode.tasks))
         self.lengths.append(len(episode.tasks))
-        self.tasks.update(set(episode.tasks))
+        self.tasks.update(tasks)
+        location = self.source.locate(index)
+        self.episodes.append(
+            {"episode": index, "location": location, "frames": len(episode.tasks), "tasks": tasks}
+        )
 
     def describe(self) -> Iterator[str]:
         """The report, line by line."""
@@ -100,6 +118,7 @@ class _Survey:
         size = self.bytes + self.video_bytes_per_frame * frames
         yield f"episodes    {len(self.lengths)}, of {min(self.lengths)} to {max(self.lengths)} frames"
         yield f"frames      {frames}, {fps} a second: {frames / fps:.0f} s"
+        yield from (f"    {span:<12} {'#' * bar} {count}" for span, count, bar in _histogram(self.lengths))
         yield f"robot type  {self.source.robot_type}"
         yield f"size        about {size / 1e6:.1f} MB with --images {self.images}"
         yield f"tasks       {len(self.tasks)}"
@@ -113,13 +132,41 @@ class _Survey:
             else:
                 yield from self._describe_column(key)
 
+    def table(self) -> dict[str, Any]:
+        """What `describe` says and a row for each episode, as plain JSON."""
+        features = {}
+        for key, feature in self.source.features.items():
+            if is_camera(feature):
+                found: dict[str, Any] = {"blank": self._blank(key)}
+            else:
+                low, high = self.lowest[key].reshape(-1), self.highest[key].reshape(-1)
+                constant = np.flatnonzero(low == high).tolist()
+                found = {"min": low.tolist(), "max": high.tolist(), "constant_dims": constant}
+            features[key] = {**feature, "shape": list(feature["shape"]), **found}
+        return {
+            "schema_version": 1,
+            "fps": self.source.fps,
+            "robot_type": self.source.robot_type,
+            "frames": sum(self.lengths),
+            "lengths": [{"frames": span, "episodes": count} for span, count, _ in _histogram(self.lengths)],
+            "tasks": dict(self.tasks.most_common()),
+            "features": features,
+            "episodes": self.episodes,
+        }
+
     def _describe_camera(self, key: str) -> str:
-        feature = self.source.features[key]
-        height, width, _ = feature["shape"]
-        present = [pictures.values(feature)[counts_V > 0] for counts_V in self.histograms[key]]
-        colour = ", ".join(f"{values[0]:g}" for values in present)
-        blank = all(len(values) == 1 for values in present)
+        height, width, _ = self.source.features[key]["shape"]
+        blank = self._blank(key)
+        colour = ", ".join(f"{value:g}" for value in blank or [])
         return f"{key}  {width}x{height} pixels" + (f"  BLANK: every pixel is ({colour})" if blank else "")
+
+    def _blank(self, key: str) -> list[float] | None:
+        """The one colour of all pixels of a camera, if there is but one."""
+        values_V = pictures.values(self.source.features[key])
+        present = [values_V[counts_V > 0] for counts_V in self.histograms[key]]
+        if any(len(values) > 1 for values in present):
+            return None
+        return [float(values[0]) for values in present]
 
     def _describe_column(self, key: str) -> Iterator[str]:
         feature = self.source.features[key]
@@ -130,9 +177,18 @@ class _Survey:
             span = f"CONSTANT {lowest:g}" if lowest == highest else f"{lowest:g} to {highest:g}"
             yield f"    {name:<16} {span}"
 
-    def _histogram(self, key: str, episode: Episode) -> np.ndarray:
-        images = self._decode(key, episode, sampled(len(episode.images[key])))
-        return np.sum([pictures.count(image) for image in images], axis=0)
+    def _look_at(self, key: str, episode: Episode) -> tuple[np.ndarray, int]:
+        """Check a camera's pictures; the counts of the sampled ones, and the bytes that would be kept."""
+        feature, camera = self.source.features[key], episode.images[key]
+        counts_CV = pictures.no_counts(feature)
+        if self.images == "jpeg":
+            pictures.keepable(key, camera)
+        if isinstance(camera, Frames):
+            n_bytes = sum(map(len, pictures.verified(key, camera, feature, counts_CV)))
+            return counts_CV, n_bytes if self.images == "jpeg" else 0
+        for image in self._decode(key, episode, sampled(len(camera))):
+            counts_CV += pictures.count(image)
+        return counts_CV, 0
 
     def _encoded_size(self, key: str, episode: Episode) -> float:
         """Bytes of a frame of one camera, as video, judged by the beginning of an episode."""

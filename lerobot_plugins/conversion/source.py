@@ -15,12 +15,15 @@ class Frames:
     """The T pictures of one camera during one episode, as the source stores them.
 
     Args:
-        encoded: JPEG or PNG files; views into a larger buffer are welcome.
+        encoded: JPEG or PNG files; views into a larger buffer are welcome, and so are sequences that read each
+            when it is asked for, from the first to the last.
         turned: The pictures lie upside down and must be rotated by 180 degrees.
+        place: What messages call the picture of a frame.
     """
 
     encoded: Sequence[bytes | memoryview]
     turned: bool = False
+    place: Callable[[int], str] = "frame {}".format
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -85,6 +88,9 @@ class EpisodeSource(Protocol):
 
     def locate(self, index: int) -> str:
         """Where an episode lies (file, byte), without the path of the machine it lies on."""
+
+    def files(self, index: int) -> list[str]:
+        """The files that hold an episode, named as `locate` names them."""
 
     def fingerprint(self) -> dict[str, Any]:
         """All that decides what `read` returns, as JSON; no path, host or time. It becomes the provenance."""

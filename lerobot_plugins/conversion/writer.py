@@ -23,12 +23,13 @@ from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.layout import FileLimits
 from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH, conversion_settings, with_skipped
+from lerobot_plugins.conversion.quarantine import QUARANTINE_PATH, quarantine
 from lerobot_plugins.conversion.source import EpisodeSource
 from lerobot_plugins.conversion.staging import Staging, require_new
 from lerobot_plugins.conversion.workers import stage_episodes
 from lerobot_plugins.errors import ZooError
 
-OnError = Literal["stop", "skip"]
+OnError = Literal["stop", "skip", "quarantine"]
 logger = logging.getLogger(__name__)
 
 
@@ -65,7 +66,8 @@ def write_dataset(
         root: The folder to create; episodes are staged in `<root>.partial`.
         images: `video` encodes AV1 with LeRobot's settings; `jpeg` keeps the source's JPEG or PNG bytes.
         workers: Worker processes.
-        on_error: What to do with a damaged episode: `stop` at it, or `skip` and list it.
+        on_error: What to do with a damaged episode: `stop` at it, `skip` and list it, or `quarantine`: skip it and
+            write down in `meta/quarantine.json` which episode of which file is missing and why.
         limits: Sizes of files; LeRobot's own by default.
 
     Returns:
@@ -89,6 +91,9 @@ def write_dataset(
         if not kept:
             raise ZooError("every episode is damaged; the first:\n" + str(skipped[0]))
         frames = _assemble(source, staging, kept, images, limits, with_skipped(settings, source, skipped))
+        if on_error == "quarantine":
+            text = json.dumps(quarantine(source, skipped), indent=4, ensure_ascii=False) + "\n"
+            (staging.dataset / QUARANTINE_PATH).write_text(text, encoding="utf-8")
         staging.dataset.rename(root)
         staging.remove()
     return Conversion(root, len(kept), frames, skipped)

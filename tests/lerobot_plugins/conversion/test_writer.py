@@ -50,6 +50,9 @@ class MadeUp:
     def locate(self, index: int) -> str:
         return f"recording {index}"
 
+    def files(self, index: int) -> list[str]:
+        return [f"{index}.rec"]
+
     def fingerprint(self) -> dict[str, Any]:
         return {"name": self.name}
 
