@@ -1,8 +1,8 @@
 """Rows of a Parquet file read forwards, a batch at a time, whatever the size of its row groups.
 
-Row groups before the wanted row are never touched. Within one, rows can only be passed over; so a cursor stays
-where it is, and episodes read one after the other pass over each row once, even if the whole file is a single
-row group.
+Row groups before the wanted row are never touched. Within one, rows can only be passed over; so a cursor
+stays where it is, and episodes read one after the other pass over each row once, even if the whole file is a
+single row group.
 """
 
 from collections.abc import Iterator
@@ -75,10 +75,14 @@ class RowCursor:
 
     def _restart(self, group: int) -> None:
         """Stand before the first row of a row group."""
-        groups = list(range(group, self._file.metadata.num_row_groups))
-        self._batches = self._file.iter_batches(BATCH_ROWS, groups, self._columns)
-        self._start = self._group_starts[group] if groups else 0
+        self._batches = self._from(group)
+        self._start = self._group_starts[group] if self._group_starts else 0
         self._batch = pa.RecordBatch.from_pylist([])
+
+    def _from(self, group: int) -> Iterator[pa.RecordBatch]:
+        # One row group at a time: a batch across two would fail for the one that is whole as well.
+        for number in range(group, len(self._group_starts)):
+            yield from self._file.iter_batches(BATCH_ROWS, [number], self._columns)
 
 
 def cursor(path: Path, columns: tuple[str, ...], name: str = "") -> RowCursor:

@@ -15,8 +15,8 @@ class Frames:
     """The T pictures of one camera during one episode, as the source stores them.
 
     Args:
-        encoded: JPEG or PNG files; views into a larger buffer are welcome, and so are sequences that read each
-            when it is asked for, from the first to the last.
+        encoded: JPEG or PNG files; views into a larger buffer are welcome, and so are sequences that read a
+            file when it is asked for, from the first to the last.
         turned: The pictures lie upside down and must be rotated by 180 degrees.
         place: What messages call the picture of a frame.
     """

@@ -66,8 +66,8 @@ def write_dataset(
         root: The folder to create; episodes are staged in `<root>.partial`.
         images: `video` encodes AV1 with LeRobot's settings; `jpeg` keeps the source's JPEG or PNG bytes.
         workers: Worker processes.
-        on_error: What to do with a damaged episode: `stop` at it, `skip` and list it, or `quarantine`: skip it and
-            write down in `meta/quarantine.json` which episode of which file is missing and why.
+        on_error: What to do with a damaged episode: `stop` at it, `skip` and list it, or `quarantine`: skip
+            it and write to `meta/quarantine.json` which episode of which file is missing and why.
         limits: Sizes of files; LeRobot's own by default.
 
     Returns:
