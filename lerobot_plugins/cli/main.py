@@ -19,6 +19,7 @@ COMMANDS = {
     "list": ("lerobot_plugins.cli.list_plugins", "the plugins of this environment and their states"),
     "doctor": ("lerobot_plugins.cli.doctor", "what is wrong with this machine, or a dataset, and what to do"),
     "convert": ("lerobot_plugins.cli.convert", "recorded robot data to a LeRobotDataset v3"),
+    "merge": ("lerobot_plugins.cli.merge", "one LeRobotDataset v3 out of several of the same form"),
     "checkpoint": ("lerobot_plugins.cli.checkpoint", "write and inspect policy checkpoints"),
     "stats": ("lerobot_plugins.cli.stats", "exact statistics: compute, repair, convert, compare"),
     "waypoints": ("lerobot_plugins.cli.waypoints", "waypoints of a dataset: make, import, export, draw"),

@@ -24,6 +24,7 @@ from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.data_files import DataFile, Pictures, index_columns
 from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.episode_rows import statistics_columns, write_episodes
+from lerobot_plugins.conversion.histograms import write_histograms
 from lerobot_plugins.conversion.layout import FileLimits, Place, assign_files
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
 from lerobot_plugins.conversion.source import EpisodeSource, is_camera, is_depth
@@ -69,6 +70,7 @@ class Assembly:
                 self.task_index.setdefault(task, len(self.task_index))
         self.rows: list[dict[str, Any]] = []
         self.statistics: dict[str, Statistics] = {}
+        self.histograms: dict[str, np.ndarray] = {}
 
     def write(self, provenance: Mapping[str, Any], advance: Callable[[], object]) -> None:
         """Write the whole dataset, calling `advance` after each episode."""
@@ -81,7 +83,6 @@ class Assembly:
     def _write_data(self, advance: Callable[[], object]) -> None:
         """Parquet files, the rows of meta/episodes, and the statistics of the dataset."""
         columns: dict[str, list[np.ndarray]] = defaultdict(list)
-        histograms: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(1, dtype=np.int64))
         first_index = 0
         for place in self._files(self.sizes, self.limits.data_mb):
             path = self.root / DEFAULT_DATA_PATH.format(chunk_index=place.chunk, file_index=place.file)
@@ -93,14 +94,12 @@ class Assembly:
                     self.rows.append(self._row(episode, index, first_index, place, numbers))
                     for key, values_TD in numbers.items():
                         columns[key].append(values_TD)
-                    for camera in self.cameras:
-                        histograms[camera] = histograms[camera] + episode.histograms[camera]
+                    self._count_pictures(episode)
                     first_index += episode.length
                     advance()
-        images = sum(len(sampled(length)) for length in self.lengths)
         for key in self.features:
             if key in self.cameras:
-                self.statistics[key] = pictures.statistics(self.features[key], histograms[key], images)
+                self.statistics[key] = self._all_pictures(key)
             else:
                 self.statistics[key] = exact_statistics(np.concatenate(columns.pop(key)))
 
@@ -109,6 +108,20 @@ class Assembly:
         task_indices = np.array([self.task_index[task] for task in episode.tasks])[episode.task_T]
         added = index_columns(episode.length, self.fps, index, first_index, task_indices)
         return episode.columns | added
+
+    def _count_pictures(self, episode: StagedEpisode) -> None:
+        for camera in self.cameras:
+            self.histograms[camera] = self.histograms.get(camera, 0) + episode.histograms[camera]
+
+    def _all_pictures(self, camera: str) -> Statistics:
+        """The statistics of a camera in the whole dataset."""
+        images = sum(len(sampled(length)) for length in self.lengths)
+        return pictures.statistics(self.features[camera], self.histograms[camera], images)
+
+    def _episode_pictures(self, camera: str, index: int, episode: StagedEpisode) -> Statistics:
+        """The statistics of a camera in one episode."""
+        images = len(sampled(episode.length))
+        return pictures.statistics(self.features[camera], episode.histograms[camera], images)
 
     def _pictures(self, episode: StagedEpisode, folder: Path) -> dict[str, Pictures]:
         return {
@@ -124,9 +137,8 @@ class Assembly:
         place: Place,
         numbers: Mapping[str, np.ndarray],
     ) -> dict[str, Any]:
-        images = len(sampled(episode.length))
         statistics = {
-            key: pictures.statistics(self.features[key], episode.histograms[key], images)
+            key: self._episode_pictures(key, index, episode)
             if key in self.cameras
             else exact_statistics(numbers[key])
             for key in self.features
@@ -194,6 +206,8 @@ class Assembly:
         write_tasks(pd.DataFrame({"task_index": range(len(tasks))}, index=tasks), self.root)
         write_episodes(self.rows, self.limits, self.root)
         write_json(provenance, self.root / PROVENANCE_PATH)
+        if self.histograms:
+            write_histograms(self.histograms, self.root)
 
 
 def _stored_features(

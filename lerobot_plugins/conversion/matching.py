@@ -10,7 +10,7 @@ from lerobot_plugins.errors import ZooError
 
 Form = Mapping[str, Any]
 # LeRobot's columns, which every dataset has.
-_ADDED = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+ADDED_COLUMNS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 # What a video must have in common with those it is joined to.
 _VIDEO_FACTS = ("video.codec", "video.pix_fmt", "video.height", "video.width", "video.fps", "is_depth_map")
 
@@ -49,7 +49,11 @@ def differences(one: Form, other: Form, *, stored: bool = True) -> list[str]:
         other: Those of the other.
         stored: Whether it matters how pictures are stored.
     """
-    found = [f"{key} {one[key]}, {other[key]}" for key in ("fps", "robot_type") if one[key] != other[key]]
+    found = [
+        f"{key} {one.get(key)}, {other.get(key)}"
+        for key in ("fps", "robot_type")
+        if one.get(key) != other.get(key)
+    ]
     return found + list(_features(one["features"], other["features"], stored))
 
 
@@ -70,7 +74,7 @@ def require_match(source: EpisodeSource, root: Path) -> None:
 
 
 def _features(one: Form, other: Form, stored: bool) -> Iterator[str]:
-    one, other = ({k: v for k, v in features.items() if k not in _ADDED} for features in (one, other))
+    one, other = ({k: v for k, v in features.items() if k not in ADDED_COLUMNS} for features in (one, other))
     for key in [*one, *(key for key in other if key not in one)]:
         if key not in other:
             yield f"{key} is in the first only"

@@ -41,6 +41,7 @@ class RowCursor:
         groups = range(self._file.metadata.num_row_groups)
         sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
         self._group_starts = [sum(sizes[:group]) for group in groups]
+        self._batch = pa.RecordBatch.from_pylist([])
         self._restart(0)
 
     def __len__(self) -> int:
@@ -82,7 +83,8 @@ class RowCursor:
     def _from(self, group: int) -> Iterator[pa.RecordBatch]:
         # One row group at a time: a batch across two would fail for the one that is whole as well.
         for number in range(group, len(self._group_starts)):
-            yield from self._file.iter_batches(BATCH_ROWS, [number], self._columns)
+            # Whoever reads in parallel has a process for each reader.
+            yield from self._file.iter_batches(BATCH_ROWS, [number], self._columns, use_threads=False)
 
 
 def cursor(path: Path, columns: tuple[str, ...], name: str = "") -> RowCursor:

@@ -76,6 +76,50 @@ def encode(
         container.mux(stream.encode(None))
 
 
+def cut(path: Path, start: float, length: int, fps: int, target: Path) -> None:
+    """Copy an episode out of a video without encoding again; the inverse of `concatenate`.
+
+    Args:
+        path: A video file of a dataset.
+        start: When the episode begins in it, in seconds.
+        length: Its number of frames.
+        fps: The frame rate.
+        target: The file to write.
+
+    Raises:
+        ZooError: The video has other frames there, or the episode does not begin with a key frame.
+    """
+    with av.open(str(path)) as clip, av.open(str(target), "w") as container:
+        source = clip.streams.video[0]
+        stream = container.add_stream_from_template(source, opaque=True)
+        stream.time_base = source.time_base
+        frame = 1 / (fps * source.time_base)
+        first, end = (
+            round(start / source.time_base - frame / 2),
+            round(start / source.time_base + (length - 0.5) * frame),
+        )
+        clip.seek(max(round(start / source.time_base), 0), stream=source)
+        packets = []
+        for packet in clip.demux(source):
+            if packet.dts is None or packet.dts >= end:
+                break
+            if first <= packet.pts < end:
+                packets.append(packet)
+        if len(packets) != length or not packets[0].is_keyframe:
+            begins = "begins" if packets and packets[0].is_keyframe else "does not begin"
+            raise ZooError(
+                f"{path.name} has no episode of {length} frames at {start:.3f} s",
+                got=f"{len(packets)} frames; it {begins} with a key frame",
+                expected="what meta/episodes says, from a key frame on",
+            )
+        begin = min(packet.pts for packet in packets)
+        for packet in packets:
+            packet.pts -= begin
+            packet.dts -= begin
+            packet.stream = stream
+            container.mux(packet)
+
+
 def concatenate(parts: Sequence[Path], lengths: Sequence[int], fps: int, path: Path) -> None:
     """Join videos without encoding again.
 

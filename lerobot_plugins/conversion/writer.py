@@ -85,7 +85,7 @@ def write_dataset(
         raise ZooError("the source has no episodes", got=0, expected="at least one")
     _tidy_up(root, staging, settings)
     require_new(root)
-    with _continuable(staging, len(source)), staging.opened(settings):
+    with continuable(staging, len(source)), staging.opened(settings):
         skipped = _stage(source, staging, images, workers, on_error)
         kept = [index for index in range(len(source)) if index not in skipped]
         if not kept:
@@ -165,7 +165,7 @@ def _assemble(
 
 
 @contextmanager
-def _continuable(staging: Staging, total: int) -> Iterator[None]:
+def continuable(staging: Staging, total: int) -> Iterator[None]:
     """Turn Ctrl-C, a full disk and other trouble with files into how far the work is and how to go on."""
     try:
         yield
