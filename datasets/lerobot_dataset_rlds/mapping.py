@@ -2,7 +2,8 @@
 
 fps: 20
 robot_type: franka
-task: language_instruction              # a text field; or {text: "pick up the cup"} for all episodes
+task: language_instruction              # a text field; or {text: "pick up the cup"} for all episodes; or
+                                        # {source: language_instruction, separator: "@", part: 2} of the field
 images:                                 # LeRobot's key: picture field
   observation.images.front: observation/image
   observation.images.wrist: {source: observation/wrist_image, rotate: 180}
@@ -64,6 +65,8 @@ class RldsMapping:
         columns: Numeric features by LeRobot's key.
         task_path: The text field with the task.
         task_text: The task of all episodes, where there is no such field.
+        task_separator: What stands between the parts of the field's text, if only one of them is the task.
+        task_part: Which part, from 0.
     """
 
     fps: int
@@ -72,6 +75,8 @@ class RldsMapping:
     columns: Mapping[str, ColumnMapping]
     task_path: str | None = None
     task_text: str | None = None
+    task_separator: str | None = None
+    task_part: int = 0
 
 
 def load_mapping(path: Path) -> RldsMapping:
@@ -117,19 +122,28 @@ class _Reader:
         images = self._named(whole.get("images", {}), "images")
         if doubled := columns.keys() & images.keys():
             raise self._error("images", first_names(doubled), "other keys than under columns")
-        task = whole["task"]
-        if isinstance(task, dict):
-            task_path, task_text = None, self._text(self._keys(task, "task", ("text",))["text"], "task.text")
-        else:
-            task_path, task_text = self._text(task, "task"), None
         return RldsMapping(
             fps=whole["fps"],
             robot_type=self._text(whole["robot_type"], "robot_type"),
             images={key: self._camera(value, key) for key, value in images.items()},
             columns={key: self._column(value, key) for key, value in columns.items()},
-            task_path=task_path,
-            task_text=task_text,
+            **self._task(whole["task"]),
         )
+
+    def _task(self, task: object) -> dict[str, Any]:
+        if not isinstance(task, dict):
+            return {"task_path": self._text(task, "task")}
+        if "source" not in task:
+            return {"task_text": self._text(self._keys(task, "task", ("text",))["text"], "task.text")}
+        entry = self._keys(task, "task", ("source", "separator", "part"))
+        part = entry["part"]
+        if not isinstance(part, int) or isinstance(part, bool) or part < 0:
+            raise self._error("task.part", part, "the number of a part, from 0")
+        return {
+            "task_path": self._text(entry["source"], "task.source"),
+            "task_separator": self._text(entry["separator"], "task.separator"),
+            "task_part": part,
+        }
 
     def _camera(self, value: object, key: str) -> CameraMapping:
         if isinstance(value, str):

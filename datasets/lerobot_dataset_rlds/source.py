@@ -112,7 +112,6 @@ class RldsSource:
         """One episode; raises `ZooError` if it is damaged."""
         columns = self._example(index)
         steps = count_steps(self.fields, columns)
-        task_path = self.mapping.task_path
         return Episode(
             columns={
                 key: self._column(column, columns, steps) for key, column in self.mapping.columns.items()
@@ -121,9 +120,7 @@ class RldsSource:
                 key: Frames(read_images(self.fields[camera.path], columns, steps), camera.turned)
                 for key, camera in self.mapping.images.items()
             },
-            tasks=[str(self.mapping.task_text)] * steps
-            if task_path is None
-            else read_texts(self.fields[task_path], columns, steps),
+            tasks=self._tasks(columns, steps),
         )
 
     def locate(self, index: int) -> str:
@@ -168,6 +165,27 @@ class RldsSource:
             assert shard.damage is not None, "open() refuses or notes a shard that is too short"
             raise shard.damage
         return parse_example(shard.read(record))
+
+    def _tasks(self, columns: Mapping[str, Column], steps: int) -> list[str]:
+        path, separator, part = (
+            self.mapping.task_path,
+            self.mapping.task_separator,
+            self.mapping.task_part,
+        )
+        if path is None:
+            return [str(self.mapping.task_text)] * steps
+        texts = read_texts(self.fields[path], columns, steps)
+        if separator is None:
+            return texts
+        for text in set(texts):
+            if text.count(separator) < part:
+                raise ZooError(
+                    f"'{path}' has no part {part}",
+                    got=text,
+                    expected=f"at least {part + 1} parts with '{separator}' between them",
+                    do="correct task in the mapping file (--mapping)",
+                )
+        return [text.split(separator)[part].strip() for text in texts]
 
     def _column(self, column: ColumnMapping, columns: Mapping[str, Column], steps: int) -> np.ndarray:
         parts = []
