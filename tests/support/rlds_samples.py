@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from lerobot_dataset_rlds import PRESETS
 from lerobot_dataset_rlds.mapping import load_mapping
@@ -93,6 +95,8 @@ def run_and_kill(work: Callable[[], object], seconds: float) -> bool:
     if child == 0:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        # The lock that tqdm shares between processes would stay taken for ever if this one is killed with it.
+        tqdm.set_lock(threading.RLock())
         try:
             work()
         finally:
