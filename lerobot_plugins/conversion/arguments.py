@@ -54,8 +54,8 @@ def add_conversion_arguments(parser: argparse.ArgumentParser, *, has_pictures: b
         "--on-error",
         choices=("stop", "skip", "quarantine"),
         default="stop",
-        help="stop at a damaged episode, skip it and list it at the end, or also write file, episode and reason "
-        "to meta/quarantine.json (default: stop)",
+        help="stop at a damaged episode, skip it and list it at the end, or also write file, episode and "
+        "reason to meta/quarantine.json (default: stop)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be made and write nothing")
     parser.add_argument("--json", action="store_true", help="with --dry-run: print it for programs")
