@@ -7,12 +7,17 @@ from pathlib import Path
 # Before torch, LeRobot and huggingface_hub are imported: they read these once.
 _CACHES = tempfile.TemporaryDirectory(prefix="lerobot-plugins-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Uploads go through Git LFS, which the Hub of the tests speaks.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
 os.environ["HF_HOME"] = f"{_CACHES.name}/huggingface"
 os.environ["HF_LEROBOT_HOME"] = f"{_CACHES.name}/lerobot"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Idle OpenMP threads must not spin: on a shared machine that slows a training step by a factor of 50.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ["OMP_NUM_THREADS"] = "2"
+
+from collections.abc import Iterator  # noqa: E402
+from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -36,3 +41,16 @@ def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("toy") / "dataset"
     write_toy_dataset(root)
     return root
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """An empty Hub on loopback, a token for it, and an empty cache."""
+    from hub_server import TOKEN, Hub, empty_cache
+
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    empty_cache(monkeypatch, tmp_path / "hub-cache")
+    hub = Hub()
+    with hub.leads_here():
+        yield hub
+    hub.close()
