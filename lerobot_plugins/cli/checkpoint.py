@@ -18,6 +18,7 @@ HELP = {
     "--dataset.*",
     "export-openpi": "make an openpi PyTorch checkpoint of a pi0.5 policy",
     "inspect": "list the tensors of a checkpoint of any kind and what is wrong with it",
+    "card": "write the model card anew: data, statistics, licences, limits, and metrics if they are given",
     "merge-lora": "make one plain policy of a LoRA adapter and its base",
     "export": "make a plain policy of a trained one, with --ema of its averaged weights",
 }
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     added = {name: subparsers.add_parser(name, help=text, description=text) for name, text in HELP.items()}
     added["init"].set_defaults(takes_host_options=True)
     added["import-openpi"].set_defaults(takes_host_options=True)
-    for name in ("import-openpi", "export-openpi", "inspect", "merge-lora", "export"):
+    for name in ("import-openpi", "export-openpi", "inspect", "card", "merge-lora", "export"):
         added[name].add_argument("path", type=Path, help="the checkpoint")
     for name in ("import-openpi", "export-openpi", "merge-lora", "export"):
         added[name].add_argument(
@@ -48,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="checkpoint",
         help="whose statistics normalise state and action (default: the checkpoint's)",
     )
+    added["card"].add_argument(
+        "--metrics", type=Path, metavar="FILE", help="metrics.json of an evaluation with dataset_replay"
+    )
     added["inspect"].add_argument("--json", action="store_true", help="everything, as JSON")
     added["export"].add_argument("--ema", action="store_true", help="the averaged weights become the weights")
 
@@ -62,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         "import-openpi": _import_openpi,
         "export-openpi": _export_openpi,
         "inspect": _inspect,
+        "card": _card,
         "merge-lora": _merge_lora,
         "export": _export,
     }
@@ -126,6 +131,23 @@ def _export(arguments: argparse.Namespace) -> int:
     print(
         f"wrote {arguments.output}: " + (f"{averaged} averaged tensors" if arguments.ema else "raw weights")
     )
+    return 0
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    from lerobot.policies import get_policy_class
+
+    from lerobot_plugins.checkpoints.card import checkpoint_card
+    from lerobot_plugins.checkpoints.policy_folder import read_config
+    from lerobot_plugins.evaluation.files import write_atomically
+
+    folder: Path = arguments.path
+    config = read_config(folder)
+    policy_class = get_policy_class(config.type)
+    base = policy_class.base_weights(config) if hasattr(policy_class, "base_weights") else None
+    card = checkpoint_card(folder, base, arguments.metrics)
+    write_atomically(folder / "README.md", card.content)
+    print(f"wrote {folder / 'README.md'}")
     return 0
 
 

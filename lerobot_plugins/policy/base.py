@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import draccus
 import numpy as np
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import ModelCard, hf_hub_download
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from lerobot.configs import PreTrainedConfig
@@ -23,7 +24,9 @@ from lerobot.policies import PreTrainedPolicy
 from lerobot.policies.rtc.modeling_rtc import RTCProcessor
 from torch import Tensor
 
+from lerobot_plugins.checkpoints.card import licence_of, sections
 from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weights
+from lerobot_plugins.checkpoints.own_files import PROCESSORS, require_own_names
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.precision import autocast, parse_dtype, store_for_inference, store_parameters
@@ -62,6 +65,8 @@ class ZooPolicy(PreTrainedPolicy):
     tied_weights: ClassVar[Mapping[str, str]] = {}
     # Fields of the configuration that shape the network.
     network_fields: ClassVar[Sequence[str]] = ("max_action_dim", "paligemma_variant", "action_expert_variant")
+    # Where the weights of a variant come from unless `init_from` names others: a hub id, or `scratch`.
+    pretrained_sources: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -89,6 +94,25 @@ class ZooPolicy(PreTrainedPolicy):
             self.ema = WeightAverage(self, self.config.ema_decay)
             # Every rank advances its own; broadcasting it before each step would cost as much as gradients.
             self._ddp_params_and_buffers_to_ignore = [f"{PREFIX}{name}" for name in self.ema.state_dict()]
+
+    @classmethod
+    def base_weights(cls, config: ZooPolicyConfig) -> str | None:
+        """Where the weights began: hub id, folder, or `scratch`; None if nothing tells."""
+        return config.init_from or cls.pretrained_sources.get(config.paligemma_variant)
+
+    def generate_model_card(
+        self, dataset_repo_id: str, model_type: str, license: str | None, *args: Any, **kwargs: Any
+    ) -> ModelCard:
+        """LeRobot's card, with what it leaves out: base weights and their licence, statistics, limits."""
+        base = self.base_weights(self.config)
+        card = super().generate_model_card(
+            dataset_repo_id, model_type, license or licence_of(base), *args, **kwargs
+        )
+        cfg = kwargs.get("cfg")
+        card.content += "\n" + sections(
+            draccus.encode(self.config), draccus.encode(cfg) if cfg is not None else None, base
+        )
+        return card
 
     # What a policy writes itself.
 
@@ -310,6 +334,8 @@ class ZooPolicy(PreTrainedPolicy):
         if config is None:
             config = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
         path = weights_file(str(pretrained_name_or_path), hub)
+        for processor in processor_files(str(pretrained_name_or_path), hub):
+            require_own_names(processor)
         with empty_parameters():
             policy = cls(config, load_backbone=False, **kwargs)
         acting = runtime.training_run() is None
@@ -410,6 +436,18 @@ def require_same_network(config: Any, stored: Any, path: Path, fields: Sequence[
 
 def _width(feature: Any) -> int:
     return int(feature.shape[0]) if feature is not None else 0
+
+
+def processor_files(source: str, hub: dict[str, Any]) -> list[Path]:
+    """The JSON files of a checkpoint's processors that it has, as `weights_file` finds them."""
+    if Path(source).is_dir():
+        return [path for name in PROCESSORS if (path := Path(source) / name).is_file()]
+    found = []
+    for name in PROCESSORS:
+        # A policy without processors can be loaded; LeRobot asks for them itself where it needs them.
+        with contextlib.suppress(HfHubHTTPError, LocalEntryNotFoundError):
+            found.append(Path(hf_hub_download(source, name, **hub)))
+    return found
 
 
 def weights_file(source: str, hub: dict[str, Any]) -> Path:

@@ -46,6 +46,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
 
     config_class = PaliGemmaFlowConfig
     name = "paligemma_flow"
+    pretrained_sources = paligemma.PRETRAINED
     # Classes that FSDP wraps one by one.
     _no_split_modules: ClassVar = ["SiglipEncoderLayer", "GemmaDecoderLayer", "PaligemmaFlowBlock"]
 

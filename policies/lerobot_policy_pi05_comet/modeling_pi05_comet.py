@@ -32,7 +32,7 @@ from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.control import make_queues
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.noise import chunk_noise
-from lerobot_plugins.policy.pi05_weights import load_pretrained, pretrained_source
+from lerobot_plugins.policy.pi05_weights import PRETRAINED, load_pretrained, pretrained_source
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_policy_pi05_comet.configuration_pi05_comet import VOCABULARIES, PI05CometConfig
@@ -47,6 +47,7 @@ class PI05CometPolicy(ZooPolicy):
 
     config_class = PI05CometConfig
     name = "pi05_comet"
+    pretrained_sources = PRETRAINED
     tied_weights: ClassVar[Mapping[str, str]] = pi05_names.TIES
     # Classes that FSDP wraps one by one.
     _no_split_modules: ClassVar = ["SiglipEncoderLayer", "GemmaDecoderLayer", "ExpertLayer"]

@@ -33,6 +33,7 @@ from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens, select_rows
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.noise import chunk_noise
+from lerobot_plugins.policy.pi05_weights import PRETRAINED
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.randomness import PLANNING, keyed_generator
 from lerobot_policy_waypoint_vla.configuration_waypoint_vla import WaypointVLAConfig
@@ -71,6 +72,7 @@ class WaypointVLAPolicy(ZooPolicy):
 
     config_class = WaypointVLAConfig
     name = "waypoint_vla"
+    pretrained_sources = PRETRAINED
     tied_weights: ClassVar[Mapping[str, str]] = pi05_names.TIES
     network_fields: ClassVar[Sequence[str]] = (
         *ZooPolicy.network_fields,

@@ -1,13 +1,23 @@
 """Every policy type goes to the Hub and comes back the same."""
 
+import json
+import shutil
+
+import draccus
 import pytest
 import torch
 from hub_server import empty_cache
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import HfHubHTTPError
 from lerobot.configs import PreTrainedConfig
 from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
 from tiny_policies import processors, raw_batch
+
+from lerobot_plugins.checkpoints.card import licence_of, sections
+from lerobot_plugins.cli.main import main
+from lerobot_plugins.errors import ZooError
 
 REPO = "user/policy"
 
@@ -38,3 +48,101 @@ def test_it_comes_back_the_same(policy, hub, monkeypatch, tmp_path):
     before, after = make_pre_post_processors(config, REPO)
     assert torch.equal(after(loaded.predict_action_chunk(before(observed(config)))), expected)
     assert loaded.state_dict().keys() == policy.state_dict().keys()
+
+
+def test_its_card_says_what_it_is(policy, hub):
+    push(policy)
+    card = ModelCard(hub.model(REPO).files["README.md"].content.decode())
+    assert card.data.license == "apache-2.0"  # these weights began at random
+    assert {"lerobot", "robotics", policy.config.type} <= set(card.data.tags)
+    assert card.data.datasets == "user/data"
+    for heading in ("Base weights and licence", "Data and normalisation", "Training", "Measured", "Limits"):
+        assert f"## {heading}\n" in card.content
+    assert "The weights began at random" in card.content
+    assert f"| state is normalised by | {policy.config.state_normalization} |" in card.content
+    assert "pip install lerobot_policy_zoo" in card.content
+
+
+def test_gemmas_terms_go_with_its_weights(policy):
+    policy.config.init_from, policy.config.license = "google/paligemma-3b-pt-224", None
+    assert licence_of(policy.base_weights(policy.config)) == "gemma"
+    text = sections(draccus.encode(policy.config), None, "google/paligemma-3b-pt-224")
+    assert "https://ai.google.dev/gemma/terms" in text
+    assert "| dataset | unknown |" in text
+
+
+def test_an_upload_that_breaks_off_leaves_no_policy(policy, hub, monkeypatch, tmp_path):
+    hub.fault = lambda method, path: 500 if "/commit/" in path else None
+    with pytest.raises(HfHubHTTPError):
+        push(policy)
+    assert list(hub.model(REPO).files) in ([], [".gitattributes"])
+    hub.fault = lambda method, path: None
+    empty_cache(monkeypatch, tmp_path / "another-machine")
+    with pytest.raises(Exception, match=r"config.json|404"):
+        PreTrainedConfig.from_pretrained(REPO)
+
+
+HOSTILE = [
+    "../outside.safetensors",
+    "/etc/passwd",
+    "a/../../outside.safetensors",
+    "..\\outside.safetensors",
+    "C:\\outside.safetensors",
+    "x" * 300 + ".safetensors",
+    "nul\0.safetensors",
+]
+
+
+@pytest.fixture
+def checkpoint(policy, tmp_path):
+    """A policy's folder, beside statistics that are not its own."""
+    folder = tmp_path / "checkpoint"
+    policy.save_pretrained(folder)
+    for pipeline in processors(policy.config):
+        pipeline.save_pretrained(folder)
+    shutil.copy(state_file(folder), tmp_path / "outside.safetensors")
+    return folder
+
+
+def state_file(folder):
+    return next(folder.glob("policy_preprocessor*.safetensors"))
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_processor_that_names_a_file_elsewhere_is_refused(policy, checkpoint, name):
+    path = checkpoint / "policy_preprocessor.json"
+    content = json.loads(path.read_text())
+    next(step for step in content["steps"] if "state_file" in step)["state_file"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(ZooError, match="names a file outside of its folder"):
+        type(policy).from_pretrained(checkpoint)
+
+
+def test_a_link_out_of_the_checkpoint_is_refused(policy, checkpoint):
+    stored = state_file(checkpoint)
+    stored.unlink()
+    stored.symlink_to(checkpoint.parent / "outside.safetensors")
+    with pytest.raises(ZooError, match="is a link out of the checkpoint"):
+        type(policy).from_pretrained(checkpoint)
+
+
+def test_a_hostile_policy_of_the_hub_is_refused(policy, checkpoint, hub):
+    content = (checkpoint / "policy_preprocessor.json").read_text()
+    hostile = content.replace(state_file(checkpoint).name, "../outside.safetensors")
+    files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    hub.put(REPO, files | {"policy_preprocessor.json": hostile.encode()})
+    with pytest.raises(ZooError, match="names a file outside of its folder"):
+        type(policy).from_pretrained(REPO)
+
+
+def test_the_card_is_written_anew_with_metrics(policy, checkpoint, tmp_path, capsys):
+    metrics: dict = {"complete": True, "dataset": {"repo_id": "me/held_out"}}
+    metrics["counts"] = {"episodes": 2, "frames": 90}
+    metrics["executed"] = {"normalized": {"mae": 0.125}, "raw": {"mae": 0.5}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert main(["checkpoint", "card", str(checkpoint), "--metrics", str(tmp_path / "metrics.json")]) == 0
+    card = ModelCard((checkpoint / "README.md").read_text())
+    assert card.data.license == "apache-2.0"
+    assert "| dataset | me/held_out |" in card.content
+    assert "| MAE, executed, normalised to [-1, 1] | 0.125 |" in card.content
+    assert "| MAE, whole chunks, normalised | unknown |" in card.content

@@ -1,8 +1,8 @@
 """The Hub on loopback: as much of its HTTP API as pushing and loading policies and datasets uses.
 
 `huggingface_hub` is led here by its own client factory (`leads_here`) or, in another process, by HF_ENDPOINT.
-Repositories live in memory; a commit is whole or nothing, as on the Hub. Uploads larger than a part (multipart)
-and Xet are refused in words.
+Repositories live in memory; a commit is whole or nothing, as on the Hub. Uploads larger than a part
+(multipart) and Xet are refused in words.
 """
 
 import base64
@@ -141,7 +141,7 @@ class _ToLoopback(httpx.HTTPTransport):
         return super().handle_request(led)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """An answer other than 200: status, words, and the code that `huggingface_hub` understands."""
 
     def __init__(self, status: int, words: str, code: str = "", **more: str) -> None:
@@ -174,11 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             if status:
-                raise _Refused(status, "this request was to fail")
+                raise _RefusedError(status, "this request was to fail")
             with self.hub.lock:
                 content, headers = self._answer(path)
             self._send(200, content, headers)
-        except _Refused as refused:
+        except _RefusedError as refused:
             headers = {"X-Error-Message": refused.words} | (
                 {"X-Error-Code": refused.code} if refused.code else {}
             )
@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command in methods.split("|") and (match := re.fullmatch(pattern, path)):
                 found = answer(*match.groups())
                 return found if isinstance(found, tuple) else (json.dumps(found).encode(), {})
-        raise _Refused(404, f"this server knows no {self.command} {path}")
+        raise _RefusedError(404, f"this server knows no {self.command} {path}")
 
     @property
     def _base(self) -> str:
@@ -223,20 +223,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _require_token(self) -> None:
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            raise _Refused(401, "Invalid credentials in Authorization header")
+            raise _RefusedError(401, "Invalid credentials in Authorization header")
 
     def _repo(self, kind: str, repo_id: str) -> Repo:
         repo = self.hub.repos.get(f"{kind}/{repo_id}")
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if repo is None or (repo.private and not known):
             # As the Hub does: strangers do not learn which private repositories exist.
-            raise _Refused(404 if known else 401, "Repository not found", "RepoNotFound")
+            raise _RefusedError(404 if known else 401, "Repository not found", "RepoNotFound")
         return repo
 
     def _at(self, kind: str, repo_id: str, revision: str) -> tuple[str, dict[str, Blob]]:
         found = self._repo(kind, repo_id).at(revision)
         if found is None:
-            raise _Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+            raise _RefusedError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return found
 
     # Writing.
@@ -252,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
             metadata = yaml.safe_load(match[1]) if match else {}
             assert isinstance(metadata, dict), "no mapping"
         except (yaml.YAMLError, AssertionError) as error:
-            raise _Refused(400, " ".join(f"Invalid metadata in README.md: {error}".split())) from error
+            raise _RefusedError(400, " ".join(f"Invalid metadata in README.md: {error}".split())) from error
         return {"errors": [], "warnings": []}
 
     def _create(self) -> Any:
@@ -260,11 +260,11 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = json.loads(self.body)
         owner = wanted.get("organization") or USER
         if owner != USER:
-            raise _Refused(403, f"You don't have the rights to create a repo under {owner}")
+            raise _RefusedError(403, f"You don't have the rights to create a repo under {owner}")
         kind, repo_id = f"{wanted.get('type') or 'model'}s", f"{owner}/{wanted['name']}"
         url = f"{self._base}/{KINDS[kind]}{repo_id}"
         if f"{kind}/{repo_id}" in self.hub.repos:
-            raise _Refused(409, "You already created this repo", url=url)
+            raise _RefusedError(409, "You already created this repo", url=url)
         repo = self.hub.repos[f"{kind}/{repo_id}"] = Repo(private=wanted.get("visibility") == "private")
         repo.commit("initial commit", {".gitattributes": Blob(b"*.safetensors filter=lfs\n", False)})
         return {"url": url, "name": repo_id, "id": repo_id}
@@ -289,7 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._repo((prefix or "models/").rstrip("/"), repo_id)
         wanted = json.loads(self.body)
         if "basic" not in wanted["transfers"]:
-            raise _Refused(422, f"this server takes basic uploads, not {wanted['transfers']}")
+            raise _RefusedError(422, f"this server takes basic uploads, not {wanted['transfers']}")
         objects = []
         for item in wanted["objects"]:
             entry = {"oid": item["oid"], "size": item["size"]}
@@ -302,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _upload(self, oid: str) -> Any:
         if hashlib.sha256(self.body).hexdigest() != oid:
-            raise _Refused(400, "the content is not what was announced")
+            raise _RefusedError(400, "the content is not what was announced")
         self.hub.objects[oid] = self.body
         return {}
 
@@ -310,7 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._require_token()
         repo = self._repo(kind, repo_id)
         if revision != "main":
-            raise _Refused(422, f"this server commits to main, not to {revision}")
+            raise _RefusedError(422, f"this server commits to main, not to {revision}")
         lines = [json.loads(line) for line in self.body.splitlines()]
         files = dict(repo.files)
         message = ""
@@ -321,19 +321,19 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
             path = value["path"]
             if path.startswith("/") or {"", ".", ".."} & set(path.split("/")):
-                raise _Refused(400, f"Invalid path: {path}")
+                raise _RefusedError(400, f"Invalid path: {path}")
             if line["key"] == "file":
                 files[path] = Blob(base64.b64decode(value["content"]), False)
             elif line["key"] == "lfsFile":
                 if value["oid"] not in self.hub.objects:
-                    raise _Refused(
+                    raise _RefusedError(
                         400, f"Your push was rejected because an LFS pointer of {path} has no file"
                     )
                 files[path] = Blob(self.hub.objects[value["oid"]], True)
             elif line["key"] == "deletedFile":
                 del files[path]
             else:
-                raise _Refused(422, f"this server knows no operation {line['key']}")
+                raise _RefusedError(422, f"this server knows no operation {line['key']}")
         oid = repo.commit(message, files)
         url = f"{self._base}/{KINDS[kind]}{repo_id}/commit/{oid}"
         return {"success": True, "commitOid": oid, "commitUrl": url}
@@ -342,14 +342,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._require_token()
         repo, name = self._repo(kind, repo_id), json.loads(self.body)["tag"]
         if name in repo.tags:
-            raise _Refused(409, "Tag reference exists already")
+            raise _RefusedError(409, "Tag reference exists already")
         repo.tags[name] = self._at(kind, repo_id, revision)[0]
         return {}
 
     def _untag(self, kind: str, repo_id: str, name: str) -> Any:
         self._require_token()
         if self._repo(kind, repo_id).tags.pop(name, None) is None:
-            raise _Refused(404, f"there is no tag {name}", "RevisionNotFound")
+            raise _RefusedError(404, f"there is no tag {name}", "RevisionNotFound")
         return {}
 
     # Reading.
@@ -392,7 +392,7 @@ class _Handler(BaseHTTPRequestHandler):
         oid, files = self._at((prefix or "models/").rstrip("/"), repo_id, revision)
         if name not in files:
             # The commit goes along: it is remembered that this file is absent from it.
-            raise _Refused(404, f"Entry not found: {name}", "EntryNotFound")
+            raise _RefusedError(404, f"Entry not found: {name}", "EntryNotFound")
         blob = files[name]
         headers = {"X-Repo-Commit": oid, "ETag": f'"{blob.etag}"', "Accept-Ranges": "none"}
         if blob.large:
