@@ -40,7 +40,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     try:
         store.open_for_scan(str(path))
         while (data := _next(store, path)) is not None:
-            record = wandb_internal_pb2.Record()
+            record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
             record.ParseFromString(data)
             if record.WhichOneof("record_type") == "history":
                 yield from _history(record.history)
