@@ -69,7 +69,9 @@ class VlaParquetSource:
         source = cls(recording, options, {}, episodes, dropped)
         broken = [episode for episode in episodes if episode.problem is not None]
         if broken and (not tolerate_damage or len(broken) == len(episodes)):
-            raise source._error(broken[0], f" (so are {len(broken) - 1} more)" if len(broken) > 1 else "")
+            raise source._error(
+                broken[0], f" ({len(broken) - 1} more have problems)" if len(broken) > 1 else ""
+            )
         source._refuse_chunks()
         return cls(recording, options, source._features(), episodes, dropped)
 

@@ -87,6 +87,17 @@ def verified(
         yield encoded
 
 
+def damaged(pictures: Frames, feature: Mapping[str, Any]) -> list[int]:
+    """The frames whose pictures cannot be read."""
+    found = []
+    for number in range(len(pictures)):
+        try:
+            images.verify(pictures.encoded[number], tuple(feature["shape"]))
+        except ZooError:
+            found.append(number)
+    return found
+
+
 def no_counts(feature: Mapping[str, Any]) -> np.ndarray:
     """Counts (C, V) of no picture."""
     return np.zeros((feature["shape"][2], len(values(feature))), dtype=np.int64)

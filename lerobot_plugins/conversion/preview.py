@@ -24,7 +24,7 @@ from lerobot_plugins.statistics.images import sampled
 
 # Enough frames to guess the size of a video from.
 _ENCODED_FRAMES = 32
-_LISTED_TASKS = 10
+_LISTED_TASKS = _LISTED_EPISODES = 10
 _BARS, _BAR_WIDTH = 8, 40
 
 
@@ -51,18 +51,27 @@ def preview(source: EpisodeSource, *, images: ImageStorage, on_error: str) -> Pr
     """
     survey = _Survey(source, images)
     skipped: dict[int, ZooError] = {}
+    damaged: dict[int, dict[str, list[int]]] = {}
     for index in tqdm(range(len(source)), desc="reading", unit="episode"):
+        episode = None
         try:
             with located(f"episode {index} ({source.locate(index)})"):
-                survey.add(source.read(index), index)
+                episode = source.read(index)
+                survey.add(episode, index)
         except ZooError as error:
             if on_error == "stop":
                 raise advised(error, SKIP_ADVICE) from error
             skipped[index] = error
+            damaged[index] = {} if episode is None else survey.damaged_pictures(episode)
     if not survey.lengths:
         raise ZooError("every episode is damaged; the first:\n" + str(skipped[0]))
-    lines = [*survey.describe(), *(f"would skip {error}" for error in skipped.values())]
-    table = survey.table() | {"left_out": left_out(source, skipped)}
+    lines = list(survey.describe())
+    for index, reason in skipped.items():
+        lines.append(f"would skip {reason}")
+        for key, frames in damaged[index].items():
+            lines.append(f"  damaged:  {key}, frames {', '.join(map(str, frames))}")
+    rows = [row | {"damaged_pictures": damaged[row["episode"]]} for row in left_out(source, skipped)]
+    table = survey.table() | {"left_out": rows}
     return Preview("\n".join(lines), table, skipped)
 
 
@@ -112,6 +121,15 @@ class _Survey:
             {"episode": index, "location": location, "frames": len(episode.tasks), "tasks": tasks}
         )
 
+    def damaged_pictures(self, episode: Episode) -> dict[str, list[int]]:
+        """All frames of an episode whose pictures cannot be read, by camera; videos are not looked into."""
+        found = {
+            key: pictures.damaged(camera, self.source.features[key])
+            for key, camera in episode.images.items()
+            if isinstance(camera, Frames)
+        }
+        return {key: frames for key, frames in found.items() if frames}
+
     def describe(self) -> Iterator[str]:
         """The report, line by line."""
         frames, fps = sum(self.lengths), self.source.fps
@@ -119,6 +137,10 @@ class _Survey:
         yield f"episodes    {len(self.lengths)}, of {min(self.lengths)} to {max(self.lengths)} frames"
         yield f"frames      {frames}, {fps} a second: {frames / fps:.0f} s"
         yield from (f"    {span:<12} {'#' * bar} {count}" for span, count, bar in _histogram(self.lengths))
+        for row in self.episodes[:_LISTED_EPISODES]:
+            yield f"    episode {row['episode']}: {row['frames']} frames, {row['location']}"
+        if len(self.episodes) > _LISTED_EPISODES:
+            yield f"    and {len(self.episodes) - _LISTED_EPISODES} more (all of them: --json)"
         yield f"robot type  {self.source.robot_type}"
         yield f"size        about {size / 1e6:.1f} MB with --images {self.images}"
         yield f"tasks       {len(self.tasks)}"

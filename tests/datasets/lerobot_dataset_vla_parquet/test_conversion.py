@@ -61,6 +61,8 @@ def test_a_dry_run_describes_the_recording_and_writes_nothing(
         "    3 episodes: task 0",
     ):
         assert line in text.splitlines()
+    assert "  damaged:  observation.images.image_1, frames 1, 2" in text.splitlines()
+    assert "    episode 2: 3 frames, rows.parquet, rows 14 to 16" in text.splitlines()
     assert "would skip episode 1 (rows.parquet, rows 5 to 13): observation.images.image_1, frame 1" in text
     assert convert(tmp_path / "rows.parquet", tmp_path / "out", "--dry-run", "--json") == 1
     table = json.loads(capsys.readouterr().out)
@@ -74,6 +76,7 @@ def test_a_dry_run_describes_the_recording_and_writes_nothing(
     assert table["features"]["observation.state"]["shape"] == [4]
     assert sum(row["episodes"] for row in table["lengths"]) == 4
     assert [entry["episode"] for entry in table["left_out"]] == [1, 3]
+    assert table["left_out"][0]["damaged_pictures"] == {"observation.images.image_1": [1, 2]}
     assert "row 20, column 'state'" in table["left_out"][1]["reason"]
     assert tree(tmp_path) == before
 

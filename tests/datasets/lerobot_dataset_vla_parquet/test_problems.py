@@ -157,7 +157,7 @@ def test_the_lenient_mode_converts_and_reports(
     rows[8]["is_last"] = rows[8]["is_terminal"] = False
     path = write(tmp_path / "rows.parquet", rows)
     assert convert(path, tmp_path / "out") == 2
-    assert "[not-first], episode 0 (so are 1 more)" in capsys.readouterr().err
+    assert "[not-first], episode 0 (1 more have problems)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert convert(path, tmp_path / "out", "--mode", "lenient") == 1
     assert lengths(tmp_path / "out") == [4, 3, 6]
@@ -349,6 +349,6 @@ def test_several_faults_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtur
     rows[1]["state"] = rows[6]["state"] = rows[10]["state"] = None
     path = write(tmp_path / "rows.parquet", rows)
     assert convert(path, tmp_path / "out") == 2
-    assert "episode 0 (so are 2 more)" in capsys.readouterr().err
+    assert "episode 0 (2 more have problems)" in capsys.readouterr().err
     assert convert(path, tmp_path / "out", "--on-error", "skip") == 2
-    assert "episode 0 (so are 2 more)" in capsys.readouterr().err
+    assert "episode 0 (2 more have problems)" in capsys.readouterr().err
