@@ -102,6 +102,12 @@ def test_skipped_episodes_are_listed_and_counted_as_findings(
     [
         (("--preset", "libero", "--repo-id", "../x"), "--repo-id names no dataset"),
         (("--preset", "libero", "--workers", "0"), "--workers names no number of processes"),
+        (("--preset", "libero", "--json"), "--json is the form of a dry run's report"),
+        (("--preset", "libero", "--shard", "0"), "--shard and --num-shards go together"),
+        (
+            ("--preset", "libero", "--shard", "2", "--num-shards", "2"),
+            "--shard and --num-shards name no part",
+        ),
         (("--preset", "bridge"), "names other dimensions for 'observation.state' than the data set has"),
         (("--preset", "libero", "--split", "val"), "no split 'val'"),
     ],
