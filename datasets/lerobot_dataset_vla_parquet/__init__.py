@@ -6,10 +6,6 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lerobot_dataset_vla_parquet.source import VlaParquetSource
 
 logger = logging.getLogger(__name__)
 
@@ -21,17 +17,8 @@ class VlaParquetBridge:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the bridge's own arguments and those of every conversion."""
-        from lerobot_plugins.conversion.arguments import add_conversion_arguments
-
-        self.add_source_arguments(parser)
-        parser.add_argument(
-            "--match", type=Path, metavar="DIR", help="refuse unless the features are those of this dataset"
-        )
-        add_conversion_arguments(parser)
-
-    def add_source_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments that say which episodes."""
         from lerobot_dataset_vla_parquet.options import MISSING_AUX
+        from lerobot_plugins.conversion.arguments import add_conversion_arguments
 
         add = parser.add_argument
         add("input", nargs="+", help="Parquet files, folders, and patterns such as 'day1/*.parquet'")
@@ -84,33 +71,28 @@ class VlaParquetBridge:
             help="shorter episodes are an error (default: 2)",
         )
         add("--skip-bad-files", action="store_true", help="leave out files that cannot be read")
+        add("--match", type=Path, metavar="DIR", help="refuse unless the features are those of this dataset")
+        add_conversion_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Convert; returns the exit status: 1 if anything was left out or repaired."""
+        from lerobot_dataset_vla_parquet.inputs import find_files
+        from lerobot_dataset_vla_parquet.options import Options
+        from lerobot_dataset_vla_parquet.source import VlaParquetSource
         from lerobot_plugins.conversion.arguments import run_conversion
         from lerobot_plugins.conversion.matching import require_match
 
         if arguments.on_error == "stop" and (arguments.dry_run or arguments.mode == "lenient"):
             arguments.on_error = "skip"
-        source = self.open_source(arguments)
+        source = VlaParquetSource.open(
+            find_files(arguments.input), Options.of(arguments), tolerate_damage=arguments.on_error != "stop"
+        )
         if arguments.match is not None:
             require_match(source, arguments.match)
         findings = list(source.findings())
         for finding in findings:
             logger.warning("%s", finding)
         return max(run_conversion(source, arguments), int(bool(findings)))
-
-    def open_source(self, arguments: argparse.Namespace) -> "VlaParquetSource":
-        """The episodes that the arguments ask for."""
-        from lerobot_dataset_vla_parquet.inputs import find_files
-        from lerobot_dataset_vla_parquet.options import Options
-        from lerobot_dataset_vla_parquet.source import VlaParquetSource
-
-        return VlaParquetSource.open(
-            find_files(arguments.input),
-            Options.of(arguments),
-            tolerate_damage=arguments.on_error != "stop",
-        )
 
 
 BRIDGE = VlaParquetBridge()
