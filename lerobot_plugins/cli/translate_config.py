@@ -3,79 +3,81 @@
 import argparse
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
-from lerobot_plugins.errors import ZooError
-from lerobot_plugins.runs.translation import Dataset, Translation, read_yaml, translate
+from lerobot_plugins.runs.translation import TRAIN_SCRIPT, Dataset, Translation, read_yaml, translate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("yaml", type=Path, metavar="FILE.yaml", help="such as configs/vla_config.yaml")
-    parser.add_argument("--repo-id", required=True, metavar="USER/NAME", help="the converted dataset's name")
-    parser.add_argument("--root", type=Path, required=True, help="its folder, which exists or will be made")
+    parser.add_argument("file", type=Path, help="the YAML, such as configs/vla_config.yaml")
     parser.add_argument(
-        "--frames", type=int, help="its number of frames, for epochs (default: what meta/info.json says)"
+        "--repo-id", default="local/vla", metavar="USER/NAME", help="of the converted dataset"
     )
-    parser.add_argument("--processes", type=int, default=1, help="GPUs the total batch is divided over")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "--root", type=Path, default=Path("data/vla"), help="its folder (default: data/vla); gives the frames"
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="its frames, where it is not converted yet")
+    parser.add_argument("--fps", default="FPS", help="for the printed conversion: the rows have no times")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="GPUs that the total batch is divided over"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the command and what became of each key; 1 if some key is unknown."""
-    if arguments.processes < 1:
-        raise ZooError(
-            "--processes names no number of processes", got=arguments.processes, expected="1 or more"
-        )
-    dataset = Dataset(arguments.repo_id, arguments.root, _frames(arguments.root, arguments.frames))
-    translation = translate(read_yaml(arguments.yaml), dataset, arguments.processes)
-    if arguments.json:
-        print(json.dumps(_as_json(translation), indent=2))
-    else:
-        _print(translation)
-    return int(bool(translation.unknown))
+    """Exit status 1 when a key is unknown, or its option is not in the installed policy."""
+    settings = read_yaml(arguments.file)
+    dataset = Dataset(
+        arguments.repo_id, arguments.root, arguments.frames or _frames(arguments.root), arguments.fps
+    )
+    config = _policy_config()
+    translation = translate(settings, dataset, arguments.processes, tuple(config.__dataclass_fields__))
+    _require_accepted(translation)
+    print("\n".join(_script(translation)))
+    return int(bool(translation.unknown or translation.unavailable))
 
 
-def _frames(root: Path, given: int | None) -> int:
-    if given is not None:
-        if given < 1:
-            raise ZooError("--frames is no number of frames", got=given, expected="1 or more")
-        return given
+def _script(translation: Translation) -> Iterator[str]:
+    """The commands, and the report as comments of a shell script."""
+    for command in translation.before:
+        yield shlex.join(command)
+    words = [word if word == TRAIN_SCRIPT else shlex.quote(word) for word in translation.command]
+    start = len(words) - len(translation.options)
+    yield " \\\n  ".join([" ".join(words[:start]), *words[start:]])
+    width = max((len(key) for key, *_ in translation.mapped), default=0)
+    yield "#"
+    for key, value, became in translation.mapped:
+        yield f"# {key:<{width}}  {value}  ->  {became}".replace("\n", " ")
+    for title, entries in (
+        ("mean nothing here:", translation.meaningless),
+        ("not in the installed paligemma_flow:", translation.unavailable),
+        ("unknown to PaliGemma-VLA as well:", [(key, "") for key in translation.unknown]),
+    ):
+        if entries:
+            yield f"# {title}"
+            yield from (f"#   {key:<{width}}  {why}".rstrip() for key, why in entries)
+
+
+def _frames(root: Path) -> int | None:
     info = root / "meta" / "info.json"
-    try:
-        return int(json.loads(info.read_text())["total_frames"])
-    except OSError as error:
-        raise ZooError(
-            "epochs become steps by the number of frames, and nothing tells it",
-            got=f"no {info}",
-            expected="a converted dataset, or --frames",
-            do="pass --frames=N, or convert first: lerobot-plugins convert vla-parquet ...",
-        ) from error
+    return int(json.loads(info.read_text())["total_frames"]) if info.is_file() else None
 
 
-def _print(translation: Translation) -> None:
-    for words in translation.before:
-        print(shlex.join(words))
-    words = [word if word.startswith("$(") else shlex.quote(word) for word in translation.command]
-    print(" \\\n  ".join([" ".join(words[:3]), *words[3:]]))
-    width = max((len(key) for key, *_ in (*translation.mapped, *translation.meaningless)), default=0)
-    print("\nbecame")
-    for key, value, what in translation.mapped:
-        print(f"  {key:<{width}}  {value}  ->  {what}")
-    print("\nmeans nothing here")
-    for key, why in translation.meaningless:
-        print(f"  {key:<{width}}  {why}")
-    if translation.unknown:
-        print("\nunknown, left out")
-        for key in translation.unknown:
-            print(f"  {key}")
+def _policy_config() -> type:
+    # LeRobot takes seconds to import.
+    from lerobot.configs import PreTrainedConfig
+
+    from lerobot_plugins import registry
+
+    registry.load_host_plugins()
+    return PreTrainedConfig.get_choice_class("paligemma_flow")
 
 
-def _as_json(translation: Translation) -> dict[str, object]:
-    return {
-        "before": translation.before,
-        "command": translation.command,
-        "mapped": [{"key": key, "value": value, "becomes": what} for key, value, what in translation.mapped],
-        "meaningless": [{"key": key, "why": why} for key, why in translation.meaningless],
-        "unknown": translation.unknown,
-    }
+def _require_accepted(translation: Translation) -> None:
+    """Let the policy's configuration refuse values before a training does."""
+    from lerobot.configs import PreTrainedConfig
+
+    from lerobot_plugins.cli.host_options import decode_options
+
+    policy = [option for option in translation.options if option.startswith("--policy.")]
+    decode_options(PreTrainedConfig, [f"--{option.removeprefix('--policy.')}" for option in policy])

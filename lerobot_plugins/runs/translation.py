@@ -1,12 +1,13 @@
 """From a YAML of PaliGemma-VLA (`configs/vla_config.yaml`) to a command of `lerobot-train`.
 
-Every key ends in one of three places: options of the command, keys that mean nothing here and why, an error.
-A key that nobody knows is reported, never dropped.
+Every key becomes options of the command, or is reported as one that means nothing here and why, or is refused.
+A key that nobody knows is reported, never dropped; so is one whose option the installed policy does not have.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,26 @@ from lerobot_plugins.errors import ZooError
 
 # Picture tokens of a PaliGemma by the size in its name: (size / 14) squared.
 PICTURE_TOKENS = {"224": 256, "448": 1024, "896": 4096}
+# torchrun takes the path of a script.
+TRAIN_SCRIPT = "$(which lerobot-train)"
 RESAMPLERS = {"mlp": "mlp", "identity": "none", "none": "none", None: "none"}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The converted dataset that is trained on: its name, folder and number of frames."""
+    """The converted dataset that is trained on.
+
+    Args:
+        repo_id: Its name.
+        root: Its folder.
+        frames: How many it has; None where that is not known yet.
+        fps: Of the conversion, as the command's reader fills it in.
+    """
 
     repo_id: str
     root: Path
-    frames: int
+    frames: int | None
+    fps: str = "FPS"
 
 
 @dataclass
@@ -38,6 +49,7 @@ class Translation:
         mapped: (key, value, what it became).
         meaningless: (key, why it has no counterpart).
         unknown: Keys that PaliGemma-VLA does not have either.
+        unavailable: (key, option) of options that the installed policy does not have.
         before: Commands to run first.
         processes: How many processes train.
     """
@@ -47,6 +59,7 @@ class Translation:
     mapped: list[tuple[str, Any, str]] = field(default_factory=list)
     meaningless: list[tuple[str, str]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    unavailable: list[tuple[str, str]] = field(default_factory=list)
     before: list[list[str]] = field(default_factory=list)
 
     @property
@@ -54,12 +67,7 @@ class Translation:
         """The words of the training command."""
         start = ["lerobot-train"]
         if self.processes > 1:
-            start = [
-                "torchrun",
-                "--standalone",
-                f"--nproc-per-node={self.processes}",
-                "$(which lerobot-train)",
-            ]
+            start = ["torchrun", "--standalone", f"--nproc-per-node={self.processes}", TRAIN_SCRIPT]
         return [*start, *self.options]
 
 
@@ -94,13 +102,16 @@ def _leaves(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield path, value
 
 
-def translate(settings: Mapping[str, Any], dataset: Dataset, processes: int = 1) -> Translation:
+def translate(
+    settings: Mapping[str, Any], dataset: Dataset, processes: int = 1, policy_fields: Collection[str] = ()
+) -> Translation:
     """Translate settings as `read_yaml` gives them.
 
     Args:
         settings: Dotted path -> value.
         dataset: What is trained on.
         processes: Over how many processes the total batch is divided.
+        policy_fields: The fields of the installed policy's configuration; empty for any.
 
     Raises:
         ZooError: Numbers that contradict each other or that cannot be kept.
@@ -110,12 +121,35 @@ def translate(settings: Mapping[str, Any], dataset: Dataset, processes: int = 1)
     reading.add(f"--dataset.repo_id={dataset.repo_id}", f"--dataset.root={dataset.root}")
     for key, value in settings.items():
         leaf = key.rsplit(".", 1)[-1]
-        if rule := RULES.get(key) or RULES.get(leaf):
-            rule(reading, key, value)
-        else:
+        rule = RULES.get(key) or RULES.get(leaf)
+        if rule is None:
             reading.result.unknown.append(key)
+            continue
+        try:
+            rule(reading, key, value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ZooError(
+                f"the value of {key} cannot be understood",
+                got=repr(value),
+                expected="what PaliGemma-VLA's own YAML has there",
+                do="correct the YAML",
+            ) from error
     reading.finish()
+    _set_unavailable_aside(reading.result, policy_fields)
     return reading.result
+
+
+def _set_unavailable_aside(result: Translation, policy_fields: Collection[str]) -> None:
+    def known(option: str) -> bool:
+        name = option.removeprefix("--policy.").partition("=")[0]
+        return not (policy_fields and option.startswith("--policy.")) or name in {*policy_fields, "type"}
+
+    result.options = [option for option in result.options if known(option)]
+    for entry in list(result.mapped):
+        key, _, became = entry
+        if lost := [option for option in became.split() if not known(option)]:
+            result.mapped.remove(entry)
+            result.unavailable.append((key, " ".join(lost)))
 
 
 @dataclass
@@ -143,9 +177,30 @@ class _Reading:
     def total_batch(self) -> int:
         return int(self.value("batch_size", 1))
 
+    def steps(self, key: str, epochs: Any) -> int:
+        """Optimizer steps of so many epochs.
+
+        Raises:
+            ZooError: The number of frames is not known.
+        """
+        if self.dataset.frames is None:
+            raise ZooError(
+                f"{key} counts epochs, and how many frames an epoch has is not known",
+                got=f"no dataset in {self.dataset.root}",
+                expected="the converted dataset: LeRobot counts steps",
+                do=f"convert it first, or pass --frames N: {self.conversion}",
+            )
+        return int(epochs) * math.ceil(self.dataset.frames / self.total_batch)
+
     @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(self.dataset.frames / self.total_batch)
+    def conversion(self) -> str:
+        """The command that makes the dataset."""
+        for key, value in self.settings.items():
+            if key.rsplit(".", 1)[-1] == "train_parquet_files":
+                return shlex.join(
+                    _conversion(value, self.dataset.repo_id, self.dataset.root, self.dataset.fps)
+                )
+        return "lerobot-plugins convert vla-parquet"
 
     def finish(self) -> None:
         if self.output:
@@ -156,7 +211,8 @@ class _Reading:
 
 def _option(template: str) -> Rule:
     def rule(reading: _Reading, key: str, value: Any) -> None:
-        text = str(value).lower() if isinstance(value, bool) else str(value).replace(" ", "")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = text.replace(" ", "") if isinstance(value, list) else text
         reading.becomes(key, value, template.format(text))
 
     return rule
@@ -171,26 +227,20 @@ def _from_data(reading: _Reading, key: str, value: Any) -> None:
 
 
 def _rows(reading: _Reading, key: str, value: Any) -> None:
-    paths = [str(path) for path in (value if isinstance(value, list) else [value])]
-    held_out = key.startswith("data.val") or "val_" in key
-    name = f"{reading.dataset.repo_id}_val" if held_out else reading.dataset.repo_id
-    root = f"{reading.dataset.root}_val" if held_out else str(reading.dataset.root)
+    held_out = "val_" in key
+    ending = "_val" if held_out else ""
+    dataset = reading.dataset
     reading.result.before.append(
-        [
-            "lerobot-plugins",
-            "convert",
-            "vla-parquet",
-            *paths,
-            "--repo-id",
-            name,
-            "--root",
-            root,
-            "--fps",
-            "FPS",
-        ]
+        _conversion(value, dataset.repo_id + ending, Path(f"{dataset.root}{ending}"), dataset.fps)
     )
     what = "--env.repo_id of an evaluation" if held_out else "--dataset.repo_id"
     reading.result.mapped.append((key, value, f"converted once, then {what}"))
+
+
+def _conversion(value: Any, repo_id: str, root: Path, fps: str) -> list[str]:
+    paths = [str(path) for path in (value if isinstance(value, list) else [value])]
+    names = ["--repo-id", repo_id, "--root", str(root), "--fps", fps]
+    return ["lerobot-plugins", "convert", "vla-parquet", *paths, *names]
 
 
 def _batch(reading: _Reading, key: str, value: Any) -> None:
@@ -267,11 +317,11 @@ def _action_dim(reading: _Reading, key: str, value: Any) -> None:
 
 
 def _epochs(reading: _Reading, key: str, value: Any) -> None:
-    reading.becomes(key, value, f"--steps={int(value) * reading.steps_per_epoch}")
+    reading.becomes(key, value, f"--steps={reading.steps(key, value)}")
 
 
 def _save_epochs(reading: _Reading, key: str, value: Any) -> None:
-    reading.becomes(key, value, f"--save_freq={int(value) * reading.steps_per_epoch}")
+    reading.becomes(key, value, f"--save_freq={reading.steps(key, value)}")
 
 
 def _only(expected: str, why: str) -> Rule:
