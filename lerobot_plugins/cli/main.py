@@ -33,6 +33,8 @@ COMMANDS = {
         "lerobot_plugins.cli.translate_config",
         "a YAML of PaliGemma-VLA as a command of lerobot-train",
     ),
+    "evaluate": ("lerobot_plugins.cli.evaluate", "every checkpoint of a run on recorded episodes; the best"),
+    "infer": ("lerobot_plugins.cli.infer", "the actions a policy predicts from picture files and a prompt"),
     "report": ("lerobot_plugins.cli.report", "rebuild the report of an open-loop evaluation"),
 }
 

@@ -1,6 +1,6 @@
 """From a YAML of PaliGemma-VLA (`configs/vla_config.yaml`) to a command of `lerobot-train`.
 
-Every key becomes options of the command, or is reported as one that means nothing here and why, or is refused.
+Every key becomes options of the command, or is reported as meaningless here and why, or is refused.
 A key that nobody knows is reported, never dropped; so is one whose option the installed policy does not have.
 """
 
