@@ -19,7 +19,7 @@ def on_files(files: Files, config: Any) -> Files:
     files.append(File.generated(config, "index.md", content=readme))
     linked: set[str] = set()
     for file in list(files.documentation_pages()):
-        folder = "docs" if file.src_uri != "index.md" else ""
+        folder = _folder(file.src_uri) if file.src_uri != "index.md" else ""
         text = (ROOT / "README.md").read_text() if not folder else file.content_string
         for target, _ in LINK.findall(text):
             path = posixpath.normpath(posixpath.join(folder, target))
@@ -40,7 +40,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     """Lead the links of a page that leave docs/ to the copies."""
     if page.file.src_uri == "index.md" or page.file.src_uri.startswith(SOURCES):
         return markdown
-    return _moved(markdown, "docs", "docs")
+    folder = _folder(page.file.src_uri)
+    return _moved(markdown, folder, folder)
+
+
+def _folder(src_uri: str) -> str:
+    """Where a page lies in the repository."""
+    return posixpath.dirname(f"docs/{src_uri}")
 
 
 def _moved(markdown: str, written_in: str, shown_in: str) -> str:
@@ -49,11 +55,11 @@ def _moved(markdown: str, written_in: str, shown_in: str) -> str:
         if target.startswith("http"):
             return match[0]
         path = posixpath.normpath(posixpath.join(written_in, target))
-        if path.startswith(f"{shown_in}/"):
-            return f"]({posixpath.relpath(path, shown_in)}{anchor})"
-        if not (ROOT / path).exists():
+        if not (ROOT / path).exists() and not path.startswith("docs/"):
             return match[0]  # mkdocs says so
-        return f"]({SOURCES}/{path}{'/index.md' if (ROOT / path).is_dir() else ''})"
+        if not path.startswith("docs/"):
+            path = f"docs/{SOURCES}/{path}{'/index.md' if (ROOT / path).is_dir() else ''}"
+        return f"]({posixpath.relpath(path, shown_in)}{anchor})"
 
     return LINK.sub(lead, markdown)
 
