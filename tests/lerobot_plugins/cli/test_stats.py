@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rlds_samples import damage, libero_source
+from vla_rows import recording, write
 
 from lerobot_plugins.cli.main import main
 from lerobot_plugins.statistics.formats import read_statistics_file
@@ -50,6 +51,30 @@ def test_episodes_of_a_bridge_have_the_statistics_of_the_dataset(checkout, root,
         assert stats("--compare", tmp_path / name, root, "--tolerance", 0) == 0
     content = json.loads((tmp_path / "dataset_statistics.json").read_text())
     assert (content["num_transitions"], content["num_trajectories"]) == (823, 10)
+
+
+def test_rows_of_parquet_files_are_episodes_too(tmp_path, capsys):
+    """In the layout of their own loader; what the converter writes agrees to the last bit."""
+    write(tmp_path / "rows" / "a.parquet", recording())
+    rows = ("vla-parquet", tmp_path / "rows", "--fps=10")
+    output = tmp_path / "normalization_stats.json"
+    assert stats(*rows, "--output", output) == 0
+    assert set(json.loads(output.read_text())) == {"state", "action"}
+    made = tmp_path / "set"
+    assert (
+        main(
+            [
+                "convert",
+                *map(str, rows),
+                "--repo-id=local/x",
+                f"--root={made}",
+                "--workers=1",
+                "--images=jpeg",
+            ]
+        )
+        == 0
+    )
+    assert stats("--compare", output, made, "--tolerance", 0) == 0
 
 
 def test_a_file_is_brought_to_another_format(root, tmp_path):
