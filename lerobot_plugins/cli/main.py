@@ -35,6 +35,10 @@ COMMANDS = {
     ),
     "evaluate": ("lerobot_plugins.cli.evaluate", "every checkpoint of a run on recorded episodes; the best"),
     "infer": ("lerobot_plugins.cli.infer", "the actions a policy predicts from picture files and a prompt"),
+    "serve": (
+        "lerobot_plugins.cli.serve",
+        "a policy behind a websocket, for openpi's and OmniGibson's clients",
+    ),
     "report": ("lerobot_plugins.cli.report", "rebuild the report of an open-loop evaluation"),
 }
 

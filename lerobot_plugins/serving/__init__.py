@@ -1,0 +1,1 @@
+"""Policies behind a websocket, in the protocols of openpi and OmniGibson."""

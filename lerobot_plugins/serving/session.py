@@ -1,0 +1,77 @@
+"""One client's policy: the weights are shared, everything that an episode leaves behind is its own.
+
+Legend: H chunk length, A action dims.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies import get_policy_class, make_pre_post_processors
+
+from lerobot_plugins.serving.observations import ObservationMap
+
+
+class Session:
+    """A policy with its processors, and the state of one episode.
+
+    Args:
+        policy: In evaluation mode.
+        before: Raw batch -> what the policy takes.
+        after: Normalised actions -> real ones.
+        observations: What clients call the inputs.
+    """
+
+    def __init__(self, policy: Any, before: Any, after: Any, observations: ObservationMap) -> None:
+        self.policy, self.before, self.after, self.observations = policy, before, after, observations
+
+    def spawn(self) -> "Session":
+        """A session at the start of an episode.
+
+        A policy may keep its state anywhere (queues, memories, counters, buffers), so all of it is copied,
+        except the parameters. The processors are copied with it: their steps may refer to each other.
+        """
+        shared = {id(parameter): parameter for parameter in self.policy.parameters()}
+        policy, before, after = copy.deepcopy((self.policy, self.before, self.after), shared)
+        session = Session(policy, before, after, self.observations)
+        session.reset()
+        return session
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        self.policy.reset()
+        self.before.reset()
+        self.after.reset()
+
+    @torch.no_grad()
+    def chunk(self, message: Any) -> np.ndarray:
+        """A newly predicted chunk, (H, A) float32, in the dataset's units."""
+        chunk_1HA = self.policy.predict_action_chunk(self.before(self.observations.batch(message)))
+        # Action by action, as LeRobot's own server: steps after the policy are written for (1, A).
+        actions = [self.after(action_1A)[0] for action_1A in chunk_1HA.unbind(1)]
+        return torch.stack(actions).float().cpu().numpy()
+
+    @torch.no_grad()
+    def action(self, message: Any) -> np.ndarray:
+        """The next action of the policy's own queue, (A,) float32, in the dataset's units."""
+        action_1A = self.policy.select_action(self.before(self.observations.batch(message)))
+        return self.after(action_1A)[0].float().cpu().numpy()
+
+
+def load_session(path: str, overrides: list[str], given: dict[str, str], prompt: str | None) -> Session:
+    """The policy of a checkpoint folder or hub id, ready to act.
+
+    Args:
+        overrides: Fields of its configuration, as `--device=cpu`.
+        given: See `ObservationMap`, likewise `prompt`.
+    """
+    config = PreTrainedConfig.from_pretrained(path, cli_overrides=overrides)
+    config.pretrained_path = Path(path)
+    observations = ObservationMap.of(config, given, prompt)
+    policy: Any = get_policy_class(config.type).from_pretrained(path, config=config)
+    device = {"device_processor": {"device": str(config.device)}}
+    before, after = make_pre_post_processors(config, pretrained_path=path, preprocessor_overrides=device)
+    return Session(policy.to(config.device).eval(), before, after, observations)
