@@ -137,6 +137,15 @@ class ZooPolicy(PreTrainedPolicy):
         """What turns predicted chunks into executed actions; by default one chunk after the other."""
         return ActionQueues()
 
+    def observe(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """What a policy acts on, given the observation of one step: by default that alone.
+
+        Called once for every step that `select_action` is given and every batch that
+        `predict_action_chunk` is; a policy that remembers steps adds them here, and leaves a batch that
+        has them as it is.
+        """
+        return batch
+
     def action_validity(self, batch: dict[str, Any]) -> Tensor:
         """(B, H) bool: actions whose errors count; by default those inside their episode."""
         return valid_actions(batch)
@@ -195,6 +204,7 @@ class ZooPolicy(PreTrainedPolicy):
             (B, H, A) float32, normalised units.
         """
         self.eval()
+        batch = self.observe(batch)
         rtc = {}
         if self.rtc_enabled:
             if prev_chunk_left_over is not None:
@@ -214,6 +224,7 @@ class ZooPolicy(PreTrainedPolicy):
     def select_action(self, batch: dict[str, Any], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """The next action of every row, (B, A); predicts chunks for the rows whose queue is empty."""
         assert not self.rtc_enabled, "real-time chunking calls predict_action_chunk itself"
+        batch = self.observe(batch)
         size = batch_size(batch)
         rows = self.queues.dry_rows(size)
         if rows:

@@ -8,8 +8,9 @@ from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.flow_matching import NOISE_DISTRIBUTIONS, TIME_DISTRIBUTIONS
-from lerobot_plugins.nn.resamplers import RESAMPLERS
+from lerobot_plugins.nn.resamplers import COMPRESSING, RESAMPLERS
 from lerobot_plugins.policy.configuration import ZooPolicyConfig
+from lerobot_policy_paligemma_flow.history import HISTORY_MODES
 
 # action_expert_variant -> width, depth, attention heads of the DiT head
 HEADS = {"dit_165m": (1024, 8, 16), "tiny": (128, 4, 4)}
@@ -31,6 +32,9 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         head_dropout: Dropout inside the head.
         use_state_input: Give `observation.state` to the head.
         use_aux_camera: False keeps the first camera only.
+        history_mode: What the PaliGemma sees of n_obs_steps observations: the `last`; each by itself
+            (`per_frame`); all in one prefix (`joint`), in it few tokens for the older ones (`compressed`).
+            `auto` is `per_frame` where there are several. The head sees the states of all steps in any case.
         vision_resampler_type: What makes a picture's tokens: `none` (PaliGemma's projector), `mlp` (plus a
             trained correction), `pool` (means of neighbours) or `perceiver` (learned queries).
         resampler_num_tokens: Tokens per picture of `pool` and `perceiver`.
@@ -67,6 +71,7 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
 
     use_state_input: bool = True
     use_aux_camera: bool = True
+    history_mode: str = "auto"
     vision_resampler_type: str = "none"
     resampler_num_tokens: int = 64
     resampler_depth: int = 2
@@ -110,15 +115,10 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
                 "head_width must be a multiple of head_num_heads",
                 got=f"head_width={width}, head_num_heads={heads}",
             )
-        if self.n_obs_steps != 1:
-            raise ZooError(
-                "paligemma_flow sees one observation step",
-                got=f"n_obs_steps={self.n_obs_steps}",
-                expected="n_obs_steps=1",
-            )
         if self.flow_repeats < 1 or self.eval_time_samples < 1:
             raise ZooError("flow_repeats and eval_time_samples must be at least 1")
         self._check_resampler()
+        self._check_history()
 
     def _check_resampler(self) -> None:
         for name in ("resampler_num_tokens", "resampler_depth", "resampler_hidden_dim"):
@@ -131,6 +131,23 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
                 got=f"vision_resampler_type={self.vision_resampler_type}, vlm_grad_scale=0",
                 do="pass --policy.vision_resampler_type=none or =pool, or a vlm_grad_scale above 0 with "
                 "--policy.freeze_vision_tower=true --policy.freeze_language_model=true",
+            )
+
+    def _check_history(self) -> None:
+        self._one_of("history_mode", HISTORY_MODES)
+        if self.n_obs_steps == 1 and self.history_mode not in ("auto", "last"):
+            raise ZooError(
+                f"history_mode={self.history_mode} needs a history",
+                got="n_obs_steps=1",
+                expected="n_obs_steps of 2 or more",
+                do="pass --policy.n_obs_steps=4, or leave --policy.history_mode out",
+            )
+        if self.history_mode == "compressed" and self.vision_resampler_type not in COMPRESSING:
+            raise ZooError(
+                "history_mode=compressed needs a resampler that makes fewer tokens",
+                got=f"vision_resampler_type={self.vision_resampler_type}",
+                expected=" or ".join(COMPRESSING),
+                do="pass --policy.vision_resampler_type=pool",
             )
 
     def validate_features(self) -> None:
@@ -176,6 +193,13 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         """Width, depth and attention heads of the head."""
         width, depth, heads = HEADS[self.action_expert_variant]
         return self.head_width or width, self.head_depth or depth, self.head_num_heads or heads
+
+    @property
+    def resolved_history_mode(self) -> str:
+        """`history_mode` with `auto` decided: `last` for one observation step, else `per_frame`."""
+        if self.history_mode != "auto":
+            return self.history_mode
+        return "last" if self.n_obs_steps == 1 else "per_frame"
 
     @property
     def bounded_actions(self) -> bool:

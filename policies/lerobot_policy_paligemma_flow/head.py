@@ -7,7 +7,7 @@ table per block. Blocks and output start at zero, so the first velocity is 0 and
 E[noise^2] + E[action^2].
 
 Legend: B observations, K draws per observation, R = B*K rows, H chunk length, A action dims, P state dims,
-T tokens (state + chunk), W head width, N heads, E head dim, S prefix tokens, D prefix width.
+T state steps, Z tokens (states + chunk), W head width, N heads, E head dim, S prefix tokens, D prefix width.
 """
 
 import torch
@@ -41,17 +41,17 @@ class Attention(nn.Module):
         return self.k_norm(k.float()).to(v.dtype), v
 
     def forward(
-        self, x_RTW: Tensor, k_BNSE: Tensor, v_BNSE: Tensor, mask_B11S: Tensor | None = None
+        self, x_RZW: Tensor, k_BNSE: Tensor, v_BNSE: Tensor, mask_B11S: Tensor | None = None
     ) -> Tensor:
         """Attend from x; the mask is True where a key is real.
 
         R may be a multiple K of B: the K rows of an observation become one longer row of queries, so that
         its keys and values are never copied.
         """
-        q_BTW = self.q(x_RTW).reshape(k_BNSE.shape[0], -1, x_RTW.shape[-1])
-        q_BNTE = self.q_norm(q_BTW.unflatten(-1, (self.num_heads, -1)).transpose(1, 2).float())
-        mixed = F.scaled_dot_product_attention(q_BNTE.to(v_BNSE.dtype), k_BNSE, v_BNSE, attn_mask=mask_B11S)
-        return self.out(mixed.transpose(1, 2).reshape(x_RTW.shape))
+        q_BZW = self.q(x_RZW).reshape(k_BNSE.shape[0], -1, x_RZW.shape[-1])
+        q_BNZE = self.q_norm(q_BZW.unflatten(-1, (self.num_heads, -1)).transpose(1, 2).float())
+        mixed = F.scaled_dot_product_attention(q_BNZE.to(v_BNSE.dtype), k_BNSE, v_BNSE, attn_mask=mask_B11S)
+        return self.out(mixed.transpose(1, 2).reshape(x_RZW.shape))
 
 
 class PaligemmaFlowBlock(nn.Module):
@@ -74,20 +74,25 @@ class PaligemmaFlowBlock(nn.Module):
 
     def forward(
         self,
-        x_RTW: Tensor,
+        x_RZW: Tensor,
         modulation_RMW: Tensor,
         context: tuple[Tensor, Tensor],
         context_mask: Tensor,
+        token_mask: Tensor | None = None,
     ) -> Tensor:
-        """One block; gates start at zero, so a fresh block is the identity."""
+        """One block; gates start at zero, so a fresh block is the identity.
+
+        The token mask is True where a token is real, (R, 1, 1, Z); None where all are.
+        """
         parts = (modulation_RMW + self.modulation_table)[:, :, None, :].unbind(1)
         scale1, shift1, gate1, scale2, shift2, gate2, scale3, shift3, gate3 = parts
-        y = normalize(x_RTW) * (1 + scale1) + shift1
-        x_RTW = x_RTW + gate1 * self.dropout(self.self_attention(y, *self.self_attention.keys_values(y)))
-        y = normalize(x_RTW) * (1 + scale2) + shift2
-        x_RTW = x_RTW + gate2 * self.dropout(self.cross_attention(y, *context, context_mask))
-        y = normalize(x_RTW) * (1 + scale3) + shift3
-        return x_RTW + gate3 * self.dropout(self.mlp(y))
+        y = normalize(x_RZW) * (1 + scale1) + shift1
+        attended = self.self_attention(y, *self.self_attention.keys_values(y), token_mask)
+        x_RZW = x_RZW + gate1 * self.dropout(attended)
+        y = normalize(x_RZW) * (1 + scale2) + shift2
+        x_RZW = x_RZW + gate2 * self.dropout(self.cross_attention(y, *context, context_mask))
+        y = normalize(x_RZW) * (1 + scale3) + shift3
+        return x_RZW + gate3 * self.dropout(self.mlp(y))
 
 
 class FlowHead(nn.Module):
@@ -96,6 +101,7 @@ class FlowHead(nn.Module):
     Args:
         action_width: A.
         state_width: P; 0 for no state token.
+        state_steps: Observation steps whose states are seen, one token each.
         chunk_size: H.
         context_width: D.
         width, depth, num_heads, mlp_ratio, dropout: Geometry.
@@ -116,10 +122,11 @@ class FlowHead(nn.Module):
         dropout: float,
         min_period: float,
         max_period: float,
+        state_steps: int = 1,
     ) -> None:
         super().__init__()
         self.periods = (min_period, max_period)
-        self.num_state_tokens = int(state_width > 0)
+        self.num_state_tokens = state_steps if state_width else 0
         self.action_in = nn.Linear(action_width, width)
         self.position = nn.Parameter(torch.randn(self.num_state_tokens + chunk_size, width) * 0.02)
         if state_width:
@@ -143,32 +150,42 @@ class FlowHead(nn.Module):
         state_BP: Tensor | None,
         context: Context,
         context_mask_BS: Tensor,
+        state_mask_BT: Tensor | None = None,
     ) -> Tensor:
         """Velocities (R, H, A) in float32; the B observations serve R = B*K rows, K rows each.
 
         Args:
             x_RHA: Noisy actions; the K rows of an observation follow each other.
             time_R: Flow times.
-            state_BP: Normalised state, or None.
+            state_BP: Normalised state, or the states (B, T, P) of T steps, oldest first, or None.
             context: What `context_keys_values` made of the prefix.
             context_mask_BS: True where a prefix token is real.
+            state_mask_BT: True where a state is to be seen; None where all are.
         """
         repeats = x_RHA.shape[0] // context_mask_BS.shape[0]
         tokens = self.action_in(x_RHA)
         if self.num_state_tokens:
             assert state_BP is not None, "this head was built with a state token"
-            state_RW = self.state_in(state_BP).repeat_interleave(repeats, dim=0)
-            tokens = torch.cat([state_RW[:, None], tokens], dim=1)
-        x_RTW = tokens + self.position
+            state_BTP = state_BP[:, None] if state_BP.ndim == 2 else state_BP
+            state_RTW = self.state_in(state_BTP).repeat_interleave(repeats, dim=0)
+            tokens = torch.cat([state_RTW, tokens], dim=1)
+        x_RZW = tokens + self.position
         condition_RW = F.silu(self.time_in(sinusoidal_embedding(time_R, TIME_EMBEDDING, *self.periods)))
         modulation_RMW = self.modulation(condition_RW).unflatten(-1, (MODULATIONS, -1))
         mask_B11S = context_mask_BS[:, None, None, :]
+        token_mask_R11Z = self._token_mask(state_mask_BT, repeats)
         for block, keys_values in zip(self.blocks, context, strict=True):
-            x_RTW = block(x_RTW, modulation_RMW, keys_values, mask_B11S)
-        with no_autocast(x_RTW.device):
+            x_RZW = block(x_RZW, modulation_RMW, keys_values, mask_B11S, token_mask_R11Z)
+        with no_autocast(x_RZW.device):
             scale, shift = self.final_modulation(condition_RW.float())[:, None].chunk(2, dim=-1)
-            x_RTW = normalize(x_RTW.float()) * (1 + scale) + shift
-            return self.action_out(x_RTW[:, self.num_state_tokens :])
+            x_RZW = normalize(x_RZW.float()) * (1 + scale) + shift
+            return self.action_out(x_RZW[:, self.num_state_tokens :])
+
+    def _token_mask(self, state_mask_BT: Tensor | None, repeats: int) -> Tensor | None:
+        if state_mask_BT is None or not self.num_state_tokens:
+            return None
+        mask_BZ = F.pad(state_mask_BT, (0, self.position.shape[0] - self.num_state_tokens), value=True)
+        return mask_BZ.repeat_interleave(repeats, dim=0)[:, None, None, :]
 
     def context_keys_values(self, context_BSD: Tensor) -> Context:
         """The prefix's keys and values for every block, computed once per observation."""

@@ -13,6 +13,7 @@ K draws per observation, H chunk length, A action dims, P state dims.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,23 +22,30 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.gradients import scale_gradient
 from lerobot_plugins.nn.precision import no_autocast
-from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
-from lerobot_plugins.nn.resamplers import make_resampler
+from lerobot_plugins.nn.prefix_encoder import Prefix
+from lerobot_plugins.nn.resamplers import Resampler
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
 from lerobot_policy_paligemma_flow.head import FlowHead
+from lerobot_policy_paligemma_flow.history import WINDOW, Frame, History, Step, alike, concatenated
+from lerobot_policy_paligemma_flow.vlm import build_encoder, build_resampler
 
 logger = logging.getLogger(__name__)
 
 # Parts that no pretrained PaliGemma has.
-FROM_SCRATCH = ("action_head", "context_norm", "vision_resampler")
+FROM_SCRATCH = (
+    "action_head",
+    "context_norm",
+    "vision_resampler",
+    "temporal_embedding",
+    "camera_embedding",
+)
 INTERPOLATION = "bicubic"  # as PaliGemma's own image processor
 
 
@@ -65,6 +73,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         self.action_head = FlowHead(
             action_width=config.action_width,
             state_width=config.state_width if config.use_state_input else 0,
+            state_steps=config.n_obs_steps,
             chunk_size=config.chunk_size,
             context_width=self.vlm.width,
             width=width,
@@ -75,9 +84,17 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             min_period=config.time_min_period,
             max_period=config.time_max_period,
         )
-        self.vision_resampler = build_resampler(config, self.vlm)
-        self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
+        self.vision_resampler = build_resampler(config, self.vlm)
+        self.mode = config.resolved_history_mode
+        # Zero at first: a pretrained prefix is left as it is.
+        if self.mode != "last":
+            self.temporal_embedding = zero_embedding(config.n_obs_steps, self.vlm.width)
+        if self.mode in ("joint", "compressed"):
+            self.camera_embedding = zero_embedding(len(config.camera_order), self.vlm.width)
+        self.history = History(config.n_obs_steps, config.camera_order, config.use_state_input)
+        self._spacing_warned = False
+        self.settle_parameters()
         self.pictures = CameraPictures(
             config.camera_order,
             self.vlm.image_size,
@@ -90,24 +107,119 @@ class PaliGemmaFlowPolicy(ZooPolicy):
 
     def encode(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Context (B, S, D) in float32 and its mask (B, S) for a batch of observations."""
-        prefix = self._prefix(batch)
+        if self.config.n_obs_steps == 1:
+            prefix = self._prefix(batch)
+            return self._context(prefix), prefix.mask_BS
+        steps = self.history.steps(batch)
+        if self.mode == "per_frame":
+            return self._frame_contexts(steps)
+        prefix = self._prefix(steps[-1].frame.observation) if self.mode == "last" else self._joint(steps)
+        return self._context(prefix), prefix.mask_BS
+
+    def _prefix(self, batch: dict[str, Any]) -> Prefix:
+        """One observation of every row, pictures first."""
+        images = list(self.pictures(batch, self.training).values())
+        return self.vlm(images, [None] * len(images), *prompt_tokens(batch), resampler=self.vision_resampler)
+
+    def _context(self, prefix: Prefix) -> Tensor:
+        """What the head attends to, (B, S, D) float32; scales the gradient that comes back from there."""
         hidden_BSD = prefix.hidden_BSD
         assert hidden_BSD is not None
         if self.training:
             warming_up = self.config.trained_steps < self.config.vlm_warmup_steps
             hidden_BSD = scale_gradient(hidden_BSD, 0.0 if warming_up else self.config.vlm_grad_scale)
         with no_autocast(hidden_BSD.device):
-            return self.context_norm(hidden_BSD.float()), prefix.mask_BS
+            return self.context_norm(hidden_BSD.float())
 
-    def _prefix(self, batch: dict[str, Any]) -> Prefix:
-        images = list(self.pictures(batch, self.training).values())
-        return self.vlm(images, [None] * len(images), *prompt_tokens(batch), resampler=self.vision_resampler)
+    def _frame_contexts(self, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
+        """Every frame's own context, one behind the other; frames that were encoded before are not again."""
+        new = list({id(step.frame): step.frame for step in steps if step.frame.encoded is None}.values())
+        for frames in alike(new):
+            self._encode_frames(frames)
+        contexts, masks = [], []
+        for age, step in enumerate(steps):
+            context_BSD, mask_BS = step.frame.encoded
+            contexts.append(context_BSD + self._row(self.temporal_embedding, age))
+            masks.append(mask_BS & step.valid_B[:, None])
+        return torch.cat(contexts, dim=1), torch.cat(masks, dim=1)
 
-    def _state(self, batch: dict[str, Any]) -> Tensor | None:
+    def _encode_frames(self, frames: list[Frame]) -> None:
+        """All frames in one pass of the PaliGemma."""
+        prefix = self._prefix(concatenated(frames))
+        parts = self._context(prefix).chunk(len(frames)), prefix.mask_BS.chunk(len(frames))
+        for frame, context_BSD, mask_BS in zip(frames, *parts, strict=True):
+            frame.encoded = (context_BSD, mask_BS)
+
+    def _joint(self, steps: Sequence[Step]) -> Prefix:
+        """One prefix of all frames, oldest first, and the newest prompt behind them."""
+        older, newest = steps[:-1], steps[-1:]
+        if self.mode == "joint":
+            parts = [self._pictures(steps, 0, self.vision_resampler)]
+        else:
+            parts = [
+                self._pictures(older, 0, self.vision_resampler),
+                self._pictures(newest, len(older), None),
+            ]
+        pictures_BND, mask_BN = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        prompt = prompt_tokens(steps[-1].frame.observation)
+        return self.vlm.encode(*self.vlm.with_prompt(pictures_BND, mask_BN, *prompt))
+
+    def _pictures(
+        self, steps: Sequence[Step], age: int, resampler: Resampler | None
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens (B, N, D) and mask (B, N) of the pictures of some steps; `age` is the first one's place."""
+        images, masks, places = [], [], []
+        for index, step in enumerate(steps, start=age):
+            for name, image in self.pictures(step.frame.observation, self.training).items():
+                images.append(image)
+                masks.append(step.valid_B)
+                camera = self.config.camera_order.index(name)
+                places.append(
+                    self._row(self.temporal_embedding, index) + self._row(self.camera_embedding, camera)
+                )
+        tokens_BND, mask_BN = self.vlm.embed_images(images, masks, resampler)
+        place_ND = torch.cat(places).repeat_interleave(tokens_BND.shape[1] // len(places), dim=0)
+        return tokens_BND + place_ND.to(tokens_BND.dtype), mask_BN
+
+    def _row(self, table: nn.Module, index: int) -> Tensor:
+        return table(torch.tensor([index], device=self.device))
+
+    def _state(self, batch: dict[str, Any]) -> tuple[Tensor | None, Tensor | None]:
+        """Normalised state (B, P), or the states of T steps (B, T, P) and which of them count, (B, T)."""
         if not self.config.use_state_input:
-            return None
-        state = batch[OBS_STATE]
-        return state[:, -1] if state.ndim == 3 else state
+            return None, None
+        if self.config.n_obs_steps == 1:
+            state = batch[OBS_STATE]
+            return state[:, -1] if state.ndim == 3 else state, None
+        steps = self.history.steps(batch)
+        states = [step.frame.observation[OBS_STATE] for step in steps]
+        return torch.stack(states, dim=1), torch.stack([step.valid_B for step in steps], dim=1)
+
+    # Memory of running episodes.
+
+    def observe(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch together with the steps before it, where the policy sees more than one.
+
+        Raises:
+            ZooError: The batch is stacked, but not of n_obs_steps steps; or the number of environments
+                changed without `reset()`.
+        """
+        if self.config.n_obs_steps == 1 or WINDOW in batch:
+            return batch
+        if self.history.is_stacked(batch):
+            return batch | {WINDOW: self.history.steps(batch)}
+        if self.rtc_enabled and not self._spacing_warned:
+            logger.warning(
+                "real-time chunking asks for a chunk now and then: the %d observed steps are then as far "
+                "apart as its questions, and not one control step as in training",
+                self.config.n_obs_steps,
+            )
+            self._spacing_warned = True
+        return batch | {WINDOW: self.history.push(batch)}
+
+    def reset(self) -> None:
+        super().reset()
+        self.history.reset()
 
     # Training.
 
@@ -128,8 +240,10 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             time = ((torch.arange(draws) + 0.5) / draws).expand(batch_size, draws)
         shape = (batch_size, draws, horizon, width)
         noise_BKHA = sample_noise(rng, shape, self.config.noise_distribution).to(action_BHA.device)
+        state, state_mask_BT = self._state(batch)
+        hidden = () if state_mask_BT is None else (state_mask_BT,)
         error_BKHA = self.velocity_errors(
-            context_BSD, mask_BS, self._state(batch), action_BHA, noise_BKHA, time.to(action_BHA.device)
+            context_BSD, mask_BS, state, action_BHA, noise_BKHA, time.to(action_BHA.device), *hidden
         )
         weights = self.config.action_dim_weights
         weight_A = torch.ones(width) if weights is None else torch.tensor(weights, dtype=torch.float32)
@@ -140,19 +254,21 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         self,
         context_BSD: Tensor,
         mask_BS: Tensor,
-        state_BP: Tensor | None,
+        state: Tensor | None,
         action_BHA: Tensor,
         noise_BKHA: Tensor,
         time_BK: Tensor,
+        state_mask_BT: Tensor | None = None,
     ) -> Tensor:
         """Squared errors (B, K, H, A) of the predicted velocity for given noise and times, float32."""
         x_BKHA, target_BKHA = flow_pair(action_BHA[:, None], noise_BKHA, time_BK)
         velocity_RHA = self.action_head(
             x_BKHA.flatten(0, 1),
             time_BK.flatten(),
-            state_BP,
+            state,
             self.action_head.context_keys_values(context_BSD),
             mask_BS,
+            state_mask_BT,
         )
         return (velocity_RHA.float().view_as(target_BKHA) - target_BKHA).square()
 
@@ -172,7 +288,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         """Actions (B, H, A), normalised; the prefix and its keys and values are computed once."""
         context_BSD, mask_BS = self.encode(batch)
         context = self.action_head.context_keys_values(context_BSD)
-        state_BP = self._state(batch)
+        state, state_mask_BT = self._state(batch)
         shape = (context_BSD.shape[0], self.config.chunk_size, self.config.action_width)
         if noise_BHA is None:
             noise = sample_noise(self.sampling_generator(), (1, *shape[1:]), self.config.noise_distribution)
@@ -181,7 +297,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             raise ZooError("the noise has the wrong shape", got=tuple(noise_BHA.shape), expected=shape)
 
         def velocity(x_BHA: Tensor, time_B: Tensor) -> Tensor:
-            return self.action_head(x_BHA, time_B, state_BP, context, mask_BS)
+            return self.action_head(x_BHA, time_B, state, context, mask_BS, state_mask_BT)
 
         chunk_BHA = euler_integrate(
             velocity, noise_BHA.float(), self.config.num_inference_steps, self.guide(rtc)
@@ -224,44 +340,8 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         return [] if part is None else list(part.parameters())
 
 
-def build_encoder(config: PaliGemmaFlowConfig, load_backbone: bool) -> PrefixEncoder:
-    """The PaliGemma of a policy: pretrained, from scratch, or empty for a checkpoint's weights.
-
-    Fills in `config.vlm_config`, so that the checkpoint needs its base model only once.
-    """
-    source = config.init_from or paligemma.default_source(config.paligemma_variant)
-    if config.vlm_config is None:
-        config.vlm_config = paligemma.geometry_of(config.paligemma_variant, source, config.init_revision)
-    if load_backbone and source != paligemma.SCRATCH:
-        model = paligemma.load_paligemma(source, config.vlm_config, config.init_revision)
-    else:
-        if load_backbone:
-            logger.warning("PaliGemma (%s) starts from random weights", config.paligemma_variant)
-        model = paligemma.build_paligemma(config.vlm_config)
-    encoder = PrefixEncoder(model)
-    encoder.gradient_checkpointing = config.gradient_checkpointing
-    projector = config.freeze_projector
-    return encoder.freeze(
-        vision_tower=config.freeze_vision_tower,
-        projector=config.freeze_language_model if projector is None else projector,
-        language_model=config.freeze_language_model,
-        embeddings=not config.train_embeddings and source != paligemma.SCRATCH,
-    )
-
-
-def build_resampler(config: PaliGemmaFlowConfig, encoder: PrefixEncoder) -> nn.Module | None:
-    """The resampler of a policy, for its PaliGemma's geometry."""
-    if config.vision_resampler_type == "perceiver" and config.freeze_language_model:
-        logger.warning(
-            "the language model is frozen and will see tokens of the perceiver, which it was never trained "
-            "on; vision_resampler_type=mlp or =pool stays nearer to what it knows"
-        )
-    return make_resampler(
-        config.vision_resampler_type,
-        vision_width=encoder.vision_width,
-        width=encoder.width,
-        tokens_per_picture=encoder.tokens_per_image,
-        num_tokens=config.resampler_num_tokens,
-        depth=config.resampler_depth,
-        hidden=config.resampler_hidden_dim,
-    )
+def zero_embedding(count: int, width: int) -> nn.Embedding:
+    """A table of zeros to be trained."""
+    table = nn.Embedding(count, width)
+    nn.init.zeros_(table.weight)
+    return table

@@ -12,7 +12,6 @@ TYPE = "paligemma_flow"
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_obs_steps": 2}, "n_obs_steps=2"),
         ({"action_expert_variant": "gemma_300m"}, "dit_165m or tiny"),
         ({"head_width": 130}, r"head_width=130, head_num_heads=4"),
         ({"flow_repeats": 0}, "flow_repeats"),
