@@ -51,7 +51,7 @@ def write_first_checkpoint(options: FirstCheckpoint) -> Path:
     output = Path(options.output)
     with new_folder(output) as partial:
         set_seed(options.seed)
-        meta = _metadata(options.dataset)
+        meta = dataset_metadata(options.dataset)
         policy: Any = make_policy(options.policy, ds_meta=meta)
         policy.save_pretrained(partial)
         for processor in make_pre_post_processors(options.policy, dataset_stats=meta.stats):
@@ -59,7 +59,12 @@ def write_first_checkpoint(options: FirstCheckpoint) -> Path:
     return output
 
 
-def _metadata(source: DatasetSource) -> LeRobotDatasetMetadata:
+def dataset_metadata(source: DatasetSource) -> LeRobotDatasetMetadata:
+    """Metadata of a dataset on disk or on the Hub.
+
+    Raises:
+        ZooError: It cannot be had.
+    """
     try:
         return LeRobotDatasetMetadata(source.repo_id, root=source.root, revision=source.revision)
     # Offline mode and the Hub's refusals are OSErrors; a network that is not there is none.

@@ -26,11 +26,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     analyse.add_argument("--output", type=Path, metavar="DIR", help="for curves.png and analysis.html")
     analyse.add_argument("--json", action="store_true", help="print JSON instead of text")
     analyse.set_defaults(act=_analyse)
+    estimate = actions.add_parser(
+        "estimate",
+        help="the memory a training needs, before it starts; takes --policy.*, --dataset.*, --batch_size",
+        description="Builds the policy with random weights; two forward passes on frames of the dataset.",
+    )
+    estimate.add_argument(
+        "--memory", type=float, metavar="GB", help="also the largest batch for so much memory"
+    )
+    estimate.add_argument("--json", action="store_true", help="print JSON instead of text")
+    estimate.set_defaults(act=_estimate, takes_host_options=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the chosen action; exit status 1 on findings."""
     return int(arguments.act(arguments))
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from lerobot_plugins import registry
+
+    registry.load_host_plugins()
+    from lerobot_plugins.cli.host_options import decode_options
+    from lerobot_plugins.runs.memory import estimate
+    from lerobot_plugins.runs.planned import PlannedRun
+
+    planned = decode_options(PlannedRun, arguments.host_options)
+    found = estimate(planned.policy, planned.dataset, planned.batch_size)
+    largest = None if arguments.memory is None else found.largest_batch(int(arguments.memory * 1e9))
+    if arguments.json:
+        content = asdict(found) | {"total": found.total, "largest_batch": largest}
+        print(to_json({"schema_version": SCHEMA_VERSION, "bytes": content}), end="")
+        return 0
+    for name in ("weights", "gradients", "moments", "averages", "activations", "total"):
+        print(f"{name:<12}{getattr(found, name) / 1e9:>9.3f} GB")
+    print(f"one more row of the batch: {found.per_row / 1e9:.3f} GB")
+    if largest is not None:
+        print(f"the largest batch for {arguments.memory:g} GB: {largest}")
+    return 0
 
 
 def _analyse(arguments: argparse.Namespace) -> int:

@@ -138,9 +138,10 @@ def _array(value: dict, dtype: np.dtype) -> np.ndarray:
         and math.prod(shape) * dtype.itemsize == len(data)
     )
     if not sound:
+        size = f"{len(data)} bytes" if isinstance(data, bytes) else type(data).__name__
         raise ZooError(
             "an array's data do not fill its shape",
-            got=f"{len(data) if isinstance(data, bytes) else type(data).__name__} bytes, shape {str(shape)[:80]}",
+            got=f"{size}, shape {str(shape)[:80]}",
             expected=f"the product of at most {_MAX_DIMS} sizes, times {dtype.itemsize} bytes",
         )
     return np.frombuffer(data, dtype).reshape(shape)

@@ -22,6 +22,7 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.flow_matching import euler_integrate, flow_pair, sample_noise, sample_time
 from lerobot_plugins.nn.gradients import scale_gradient
 from lerobot_plugins.nn.precision import no_autocast

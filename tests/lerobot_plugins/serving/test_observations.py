@@ -34,7 +34,7 @@ def test_a_given_key_takes_the_place_of_the_usual_ones():
     chosen = ObservationMap(FEATURES, PICTURES, {"cam::rgb": "observation.images.image"}, prompt="go")
     message = {"cam::rgb": PICTURE, "state": np.zeros(4)}
     assert chosen.batch(message)["task"] == ["go"]
-    with pytest.raises(ZooError, match="no observation.images.image"):
+    with pytest.raises(ZooError, match=r"no observation\.images\.image"):
         chosen.batch(sent())
 
 
