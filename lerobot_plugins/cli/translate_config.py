@@ -1,10 +1,12 @@
 """`lerobot-plugins translate-config`: a YAML of PaliGemma-VLA as a command of lerobot-train."""
 
 import argparse
+import dataclasses
 import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lerobot_plugins.runs.translation import TRAIN_SCRIPT, Dataset, Translation, read_yaml, translate
 
@@ -30,8 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = Dataset(
         arguments.repo_id, arguments.root, arguments.frames or _frames(arguments.root), arguments.fps
     )
-    config = _policy_config()
-    translation = translate(settings, dataset, arguments.processes, tuple(config.__dataclass_fields__))
+    translation = translate(settings, dataset, arguments.processes, _policy_fields())
     _require_accepted(translation)
     print("\n".join(_script(translation)))
     return int(bool(translation.unknown or translation.unavailable))
@@ -63,14 +64,15 @@ def _frames(root: Path) -> int | None:
     return int(json.loads(info.read_text())["total_frames"]) if info.is_file() else None
 
 
-def _policy_config() -> type:
+def _policy_fields() -> tuple[str, ...]:
     # LeRobot takes seconds to import.
     from lerobot.configs import PreTrainedConfig
 
     from lerobot_plugins import registry
 
     registry.load_host_plugins()
-    return PreTrainedConfig.get_choice_class("paligemma_flow")
+    config: Any = PreTrainedConfig.get_choice_class("paligemma_flow")
+    return tuple(field.name for field in dataclasses.fields(config))
 
 
 def _require_accepted(translation: Translation) -> None:

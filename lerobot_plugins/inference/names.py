@@ -26,9 +26,9 @@ def action_names(folder: Path, config: Any, width: int, dataset: Path | None = N
         return names
     trained = folder / "train_config.json"
     root = (json.loads(trained.read_text()).get("dataset") or {}).get("root") if trained.is_file() else None
-    for names in (getattr(config, "action_feature_names", None), _names_in(Path(root)) if root else None):
-        if names and len(names) == width:
-            return list(names)
+    for known in (getattr(config, "action_feature_names", None), _names_in(Path(root)) if root else None):
+        if known and len(known) == width:
+            return list(known)
     return [f"action_{dimension}" for dimension in range(width)]
 
 
