@@ -16,6 +16,8 @@ FEWEST_STEPS = 10
 # A gradient norm so many times the median of the steps before is a spike.
 SPIKE, SPIKE_WINDOW = 10.0, 50
 LR_SHARE = 1e-3
+# Of the run: every cosine to zero ends with a few steps of such a rate.
+LR_USED_UP = 0.05
 _SHOWN = 5
 
 
@@ -77,7 +79,7 @@ def _warm_up(history: History) -> Iterator[Finding]:
             f"the learning rate still rises at the last step {int(step_N[-1])}: {rate_N[-1]:.3g}",
             "more steps than --policy.scheduler_warmup_steps, or fewer of those",
         )
-    if rate_N[-1] < peak * LR_SHARE:
+    if rate_N[-1] < peak * LR_SHARE and (rate_N < peak * LR_SHARE).mean() > LR_USED_UP:
         below = int(step_N[rate_N < peak * LR_SHARE][0])
         yield Finding(
             "rate",
@@ -118,6 +120,22 @@ def _gradients(history: History) -> Iterator[Finding]:
         yield Finding("gradients", OK, f"norm {np.median(norm_N):.3g} in the median, no spike")
 
 
+def _parameters(history: History) -> Iterator[Finding]:
+    """openpi logs the norm of all parameters."""
+    step_N, norm_N = _usable(history, "param_norm")
+    if len(norm_N) < 2:
+        return
+    if (norm_N == norm_N[0]).all():
+        yield Finding(
+            "parameters",
+            PROBLEM,
+            f"their norm is {norm_N[0]:.8g} from step {int(step_N[0])} to {int(step_N[-1])}: nothing moves",
+            "a learning rate that is too small, such as early in a warm-up, or everything is frozen",
+        )
+    else:
+        yield Finding("parameters", OK, f"their norm goes from {norm_N[0]:.6g} to {norm_N[-1]:.6g}")
+
+
 def _waiting(history: History) -> Iterator[Finding]:
     _, update_N = _usable(history, "update_s")
     _, data_N = _usable(history, "dataloading_s")
@@ -140,4 +158,11 @@ def _usable(history: History, name: str) -> tuple[np.ndarray, np.ndarray]:
     return step_N[finite_N], value_N[finite_N]
 
 
-CHECKS: list[Callable[[History], Iterator[Finding]]] = [_finite, _loss, _warm_up, _gradients, _waiting]
+CHECKS: list[Callable[[History], Iterator[Finding]]] = [
+    _finite,
+    _loss,
+    _warm_up,
+    _gradients,
+    _parameters,
+    _waiting,
+]

@@ -122,3 +122,29 @@ def test_the_command_prints_draws_and_exits_with_1_on_findings(tmp_path, capsys)
     assert main(["runs", "analyse", str(log), "--json"]) == 1
     listed = json.loads(capsys.readouterr().out)
     assert [f["name"] for f in listed["findings"] if f["state"] == "problem"] == ["finite", "finite"]
+
+
+def test_a_cosine_to_zero_ends_without_a_finding():
+    rate = 1e-4 * (0.5 + 0.5 * np.cos(np.pi * STEPS / STEPS[-1]))
+    assert rate[-1] < 1e-3 * rate.max()
+    assert found(run(lr=rate), "rate").state == "ok"
+
+
+def test_parameters_whose_norm_is_constant():
+    """As published of a run in its warm-up: the loss falls by chance, the norm keeps all its digits."""
+    still = found(run(param_norm=np.full(len(STEPS), 1803.1594)), "parameters")
+    assert "1803.1594" in still.detail
+    assert found(run(param_norm=1803 + STEPS / 1e5), "parameters").state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("count", "correlation", "most"), [(20, 0.0, 0.07), (60, 0.0, 0.07), (60, 0.5, 0.12)]
+)
+def test_noise_is_rarely_called_a_trend_however_few_the_lines(count, correlation, most):
+    random, wrong, trials = np.random.default_rng(0), 0, 400
+    for _ in range(trials):
+        noise = random.normal(size=count + 100)
+        for i in range(1, len(noise)):
+            noise[i] += correlation * noise[i - 1]
+        wrong += trend(np.arange(count), noise[100:]).direction != "flat"
+    assert wrong / trials <= most
