@@ -2,8 +2,8 @@
 
     python benchmarks/memory_estimate.py
 
-Each run is a process of its own: three steps of AdamW on the sample episodes; measured is the highest resident
-memory after the policy was built, less that before. The peer is the estimate.
+Each run is a process of its own: three steps of AdamW on the sample episodes. Measured is the highest
+resident memory after the policy was built, less that before. The peer is the estimate.
 """
 
 import json
