@@ -72,10 +72,12 @@ class VlaParquetBridge:
         )
         add("--skip-bad-files", action="store_true", help="leave out files that cannot be read")
         add("--match", type=Path, metavar="DIR", help="refuse unless the features are those of this dataset")
+        add("--dump", type=Path, metavar="DIR", help="write the first step as plain files, and nothing else")
         add_conversion_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Convert; returns the exit status: 1 if anything was left out or repaired."""
+        from lerobot_dataset_vla_parquet.dump import dump_step
         from lerobot_dataset_vla_parquet.inputs import find_files
         from lerobot_dataset_vla_parquet.options import Options
         from lerobot_dataset_vla_parquet.source import VlaParquetSource
@@ -87,6 +89,9 @@ class VlaParquetBridge:
         source = VlaParquetSource.open(
             find_files(arguments.input), Options.of(arguments), tolerate_damage=arguments.on_error != "stop"
         )
+        if arguments.dump is not None:
+            print(f"{arguments.dump}: the first step of {dump_step(source, arguments.dump)}")
+            return 0
         if arguments.match is not None:
             require_match(source, arguments.match)
         findings = list(source.findings())

@@ -81,6 +81,24 @@ def test_a_dry_run_describes_the_recording_and_writes_nothing(
     assert tree(tmp_path) == before
 
 
+def test_a_step_is_dumped_as_inference_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from lerobot_plugins.inference.sample import read_folder
+
+    rows = recording(LENGTHS)
+    rows[0]["state"] = None
+    write(tmp_path / "rows.parquet", rows)
+    dump = ("--dump", str(tmp_path / "step"), "--on-error", "skip")
+    assert convert(tmp_path / "rows.parquet", tmp_path / "out", *dump) == 0
+    assert "the first step of rows.parquet, rows 5 to 13" in capsys.readouterr().out
+    sample = read_folder(tmp_path / "step")
+    assert (sample.prompt, set(sample.pictures)) == ("task 1", {"image_1", "image_2"})
+    assert sample.pictures["image_1"][0].read_bytes() == rows[5]["image_1"]
+    np.testing.assert_array_equal(np.float32(sample.state), np.float32(rows[5]["state"]))
+    np.testing.assert_array_equal(np.float32(sample.action), np.float32(rows[5]["action"]))
+    assert not (tmp_path / "out").exists()
+    assert convert(tmp_path / "rows.parquet", tmp_path / "out", *dump) == 2
+
+
 def test_the_sample_is_converted_and_trained_on(checkout: Path, tmp_path: Path) -> None:
     from training import TINY, train
     from write_parquet_rows import write_rows
