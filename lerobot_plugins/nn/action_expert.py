@@ -178,6 +178,13 @@ class ActionExpert(nn.Module):
             raise ZooError("unknown action_expert_variant", got=variant, expected=", ".join(GEOMETRIES))
         geometry = GEOMETRIES[variant]
         text = encoder.language_model.config
+        if text.model_type != "gemma":
+            raise ZooError(
+                "the action expert reads the keys and values of a Gemma",
+                got=text.model_type,
+                expected="gemma (PaliGemma 1)",
+                do="use paligemma_3b, or the policy type paligemma_flow",
+            )
         self.width = geometry.width
         self.gradient_checkpointing = False
         self.layers = nn.ModuleList(

@@ -6,6 +6,7 @@ pretrained weights, strictly.
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from lerobot_plugins.errors import ZooError, first_names
 logger = logging.getLogger(__name__)
 
 SCRATCH = "scratch"
+TEXT_TOWERS = ("gemma", "gemma2")  # of PaliGemma and PaliGemma 2
 
 # Geometry presets, as arguments of `PaliGemmaConfig`. transformers' own defaults are not PaliGemma-3B's.
 GEOMETRIES: dict[str, dict[str, Any]] = {
@@ -106,19 +108,42 @@ def geometry_of(variant: str, source: str, revision: str | None = None) -> dict[
     return config.to_diff_dict()
 
 
+def truncated(geometry: dict[str, Any], num_layers: int) -> dict[str, Any]:
+    """The geometry with the language model's first layers alone.
+
+    Raises:
+        ZooError: It has fewer.
+    """
+    short = _copy(geometry)
+    text = short["text_config"]
+    if not 1 <= num_layers <= text["num_hidden_layers"]:
+        raise ZooError(
+            "the language model does not have that many layers",
+            got=f"vlm_num_layers={num_layers}",
+            expected=f"1 to {text['num_hidden_layers']}",
+        )
+    text["num_hidden_layers"] = num_layers
+    if text.get("layer_types"):
+        text["layer_types"] = text["layer_types"][:num_layers]
+    return short
+
+
 def _copy(value: Any) -> Any:
     return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _config(geometry: dict[str, Any]) -> PaliGemmaConfig:
     config = PaliGemmaConfig(**_copy(geometry))
-    if config.text_config.model_type != "gemma":
+    text = config.text_config
+    if text.model_type not in TEXT_TOWERS:
         raise ZooError(
             "this text tower is not supported",
-            got=config.text_config.model_type,
-            expected="gemma (PaliGemma 1)",
-            do="use google/paligemma-3b-pt-224 or another PaliGemma 1 checkpoint",
+            got=text.model_type,
+            expected=" or ".join(TEXT_TOWERS),
+            do="use a PaliGemma or PaliGemma 2 checkpoint, such as google/paligemma-3b-pt-224",
         )
+    if text.model_type == "gemma2" and not text.attn_logit_softcapping:
+        raise ZooError("a Gemma 2 tower without attn_logit_softcapping is not supported")
     return config
 
 
@@ -127,8 +152,12 @@ def build_paligemma(geometry: dict[str, Any]) -> PaliGemmaModel:
     return PaliGemmaModel(_config(geometry)).float()
 
 
-def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None = None) -> PaliGemmaModel:
+def load_paligemma(
+    source: str, geometry: dict[str, Any], revision: str | None = None, first_layers_only: bool = False
+) -> PaliGemmaModel:
     """Pretrained weights from a hub id or a folder; in the file's own dtype, every tensor accounted for.
+
+    With `first_layers_only` those of language layers beyond the geometry's are left out.
 
     Raises:
         ZooError: The source cannot be reached, or does not hold exactly this network, or not only finite
@@ -146,13 +175,18 @@ def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None =
             ignore_mismatched_sizes=True,  # reported below, with the names
             attn_implementation="sdpa",
         )
+    depth = config.text_config.num_hidden_layers
     problems = {
         "missing": set(info["missing_keys"]),
         "mis-shaped": {
             f"{name} ({tuple(stored)}, {tuple(own)})" for name, stored, own in info["mismatched_keys"]
         },
         # The language head is not part of this network.
-        "unexpected": {key for key in info["unexpected_keys"] if "lm_head" not in key},
+        "unexpected": {
+            key
+            for key in info["unexpected_keys"]
+            if "lm_head" not in key and not (first_layers_only and _language_layer(key) >= depth)
+        },
         "not finite": {name for name, value in model.named_parameters() if not value.isfinite().all()},
     }
     found = "; ".join(f"{kind}: {first_names(names)}" for kind, names in problems.items() if names)
@@ -164,6 +198,12 @@ def load_paligemma(source: str, geometry: dict[str, Any], revision: str | None =
             do="download the checkpoint again, or set --policy.init_from to one that fits",
         )
     return model
+
+
+def _language_layer(name: str) -> int:
+    """Index of the language model's layer that a tensor belongs to; -1 for others."""
+    found = re.search(r"language_model\..*?layers\.(\d+)\.", name)
+    return int(found[1]) if found else -1
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PaliGemmaModel
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.nn.gemma2 import attend_capped, is_gemma2, residual
 from lerobot_plugins.nn.precision import compute_dtype, float32_island, no_autocast
 from lerobot_plugins.nn.resamplers import Resampler
 
@@ -264,7 +265,7 @@ def language_layer(
     """One Gemma decoder layer; returns its output and its rotated keys and values.
 
     Args:
-        layer: transformers' `GemmaDecoderLayer`.
+        layer: transformers' `GemmaDecoderLayer` or `Gemma2DecoderLayer`.
         x_BSD: Hidden states.
         visible: Mask of the attention, broadcastable to (B, Q, S, keys).
         cos: Cosines of the rotary angles, (B, S, E); `sin` likewise.
@@ -286,6 +287,15 @@ def language_layer(
         x_BSD, normed, cos, sin = (x[:, -outputs:] for x in (x_BSD, normed, cos, sin))
         visible = visible[:, :, -outputs:]
     q_BQSE = rotate(heads(attention.q_proj, normed), cos, sin)
+    if is_gemma2(layer):
+        assert attend is None, "decoding from buffers knows no capped scores"
+        group = q_BQSE.shape[1] // k_BKSE.shape[1]
+        keys_values = share(k_BKSE, group), share(v_BKSE, group)
+        mixed = attend_capped(
+            q_BQSE, *keys_values, visible, attention.scaling, attention.attn_logit_softcapping
+        )
+        attended_BSD = attention.o_proj(mixed.transpose(1, 2).flatten(2))
+        return residual(layer, x_BSD, attended_BSD), k_BKSE, v_BKSE
     mixed = (attend or _attend)(q_BQSE, k_BKSE, v_BKSE, visible, attention.scaling)
     x_BSD = x_BSD + attention.o_proj(mixed.transpose(1, 2).flatten(2))
     return x_BSD + layer.mlp(layer.post_attention_layernorm(x_BSD)), k_BKSE, v_BKSE

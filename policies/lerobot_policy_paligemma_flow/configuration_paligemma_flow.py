@@ -1,6 +1,6 @@
 """Configuration of `paligemma_flow`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lerobot.configs import PreTrainedConfig
@@ -27,9 +27,11 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
 
     Args:
         action_expert_variant: `dit_165m` (width 1024, depth 8, 16 heads) or `tiny`.
+        head_type: `dit`, or `mlp` for a light head of widths `mlp_hidden_dims`.
+        mlp_hidden_dims: Layers of the `mlp` head.
         head_width: Width of the head; None takes the variant's. Likewise `head_depth`, `head_num_heads`.
         head_mlp_ratio: Hidden width of a head block's MLP over its width.
-        head_dropout: Dropout inside the head.
+        head_dropout: Dropout inside the head; None is 0 for `dit` and 0.1 for `mlp`.
         use_state_input: Give `observation.state` to the head.
         use_aux_camera: False keeps the first camera only.
         history_mode: What the PaliGemma sees of n_obs_steps observations: the `last`; each by itself
@@ -41,6 +43,9 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         resampler_depth: Blocks of `perceiver`.
         resampler_hidden_dim: Hidden width of the resampler's MLPs; None is the tower's width for `mlp`, four
             times the language model's for `perceiver`.
+        vlm_num_layers: Keep the language model's first layers only; None keeps all. Chosen once: the weights
+            of the others are not part of the policy.
+        state_dropout: Share of training samples whose states are hidden from the head.
         init_revision: Revision of `init_from` on the Hub.
         vlm_config: Geometry of the PaliGemma, filled in at the first construction, so that a checkpoint is
             rebuilt from its own config.json and never asks for the base model again.
@@ -67,7 +72,9 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
     head_depth: int | None = None
     head_num_heads: int | None = None
     head_mlp_ratio: float = 4.0
-    head_dropout: float = 0.0
+    head_dropout: float | None = None
+    head_type: str = "dit"
+    mlp_hidden_dims: list[int] = field(default_factory=lambda: [512, 256])
 
     use_state_input: bool = True
     use_aux_camera: bool = True
@@ -76,6 +83,8 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
     resampler_num_tokens: int = 64
     resampler_depth: int = 2
     resampler_hidden_dim: int | None = None
+    vlm_num_layers: int | None = None
+    state_dropout: float = 0.0
     init_revision: str | None = None
     vlm_config: dict[str, Any] | None = None
 
@@ -117,6 +126,17 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
             )
         if self.flow_repeats < 1 or self.eval_time_samples < 1:
             raise ZooError("flow_repeats and eval_time_samples must be at least 1")
+        if not 0 <= self.state_dropout < 1 or (self.state_dropout and not self.use_state_input):
+            raise ZooError(
+                "state_dropout hides states that the head would see",
+                got=f"state_dropout={self.state_dropout}, use_state_input={self.use_state_input}",
+                expected="a share in [0, 1), above 0 only with use_state_input",
+            )
+        self._one_of("head_type", ("dit", "mlp"))
+        if not self.mlp_hidden_dims or min(self.mlp_hidden_dims) < 1:
+            raise ZooError("mlp_hidden_dims must be widths of at least one layer", got=self.mlp_hidden_dims)
+        if self.head_dropout is not None and not 0 <= self.head_dropout < 1:
+            raise ZooError("head_dropout is out of range", got=self.head_dropout, expected="in [0, 1)")
         self._check_resampler()
         self._check_history()
 
@@ -193,6 +213,13 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         """Width, depth and attention heads of the head."""
         width, depth, heads = HEADS[self.action_expert_variant]
         return self.head_width or width, self.head_depth or depth, self.head_num_heads or heads
+
+    @property
+    def resolved_dropout(self) -> float:
+        """Dropout inside the head."""
+        if self.head_dropout is not None:
+            return self.head_dropout
+        return 0.1 if self.head_type == "mlp" else 0.0
 
     @property
     def resolved_history_mode(self) -> str:

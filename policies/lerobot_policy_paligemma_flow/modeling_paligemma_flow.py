@@ -35,6 +35,7 @@ from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
 from lerobot_policy_paligemma_flow.head import FlowHead
 from lerobot_policy_paligemma_flow.history import WINDOW, Frame, History, Step, alike, concatenated
+from lerobot_policy_paligemma_flow.mlp_head import MLPFlowHead
 from lerobot_policy_paligemma_flow.vlm import build_encoder, build_resampler
 
 logger = logging.getLogger(__name__)
@@ -56,8 +57,17 @@ class PaliGemmaFlowPolicy(ZooPolicy):
     config_class = PaliGemmaFlowConfig
     name = "paligemma_flow"
     pretrained_sources = paligemma.PRETRAINED
-    # Classes that FSDP wraps one by one.
+    # Classes that FSDP wraps one by one; accelerate refuses names that no module has.
     _no_split_modules: ClassVar = ["SiglipEncoderLayer", "GemmaDecoderLayer", "PaligemmaFlowBlock"]
+    network_fields: ClassVar = (
+        *ZooPolicy.network_fields,
+        "head_type",
+        "mlp_hidden_dims",
+        "n_obs_steps",
+        "history_mode",
+        "vision_resampler_type",
+        "resampler_num_tokens",
+    )
 
     def __init__(
         self,
@@ -69,22 +79,9 @@ class PaliGemmaFlowPolicy(ZooPolicy):
     ) -> None:
         super().__init__(config, dataset_stats, dataset_meta, load_backbone)
         self.vlm = build_encoder(config, load_backbone)
+        layers = (*self._no_split_modules, "Gemma2DecoderLayer")
         self.context_norm = nn.LayerNorm(self.vlm.width)
-        width, depth, num_heads = config.head_geometry
-        self.action_head = FlowHead(
-            action_width=config.action_width,
-            state_width=config.state_width if config.use_state_input else 0,
-            state_steps=config.n_obs_steps,
-            chunk_size=config.chunk_size,
-            context_width=self.vlm.width,
-            width=width,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=config.head_mlp_ratio,
-            dropout=config.head_dropout,
-            min_period=config.time_min_period,
-            max_period=config.time_max_period,
-        )
+        self.action_head = build_head(config, self.vlm.width)
         assert config.camera_order is not None, "validate_features resolved it"
         self.vision_resampler = build_resampler(config, self.vlm)
         self.mode = config.resolved_history_mode
@@ -96,6 +93,8 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         self.history = History(config.n_obs_steps, config.camera_order, config.use_state_input)
         self._spacing_warned = False
         self.settle_parameters()
+        present = {type(module).__name__ for module in self.modules()}
+        self._no_split_modules = [name for name in layers if name in present]
         self.pictures = CameraPictures(
             config.camera_order,
             self.vlm.image_size,
@@ -242,6 +241,10 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         shape = (batch_size, draws, horizon, width)
         noise_BKHA = sample_noise(rng, shape, self.config.noise_distribution).to(action_BHA.device)
         state, state_mask_BT = self._state(batch)
+        if self.training and state is not None and self.config.state_dropout:
+            kept_B = torch.from_numpy(rng.random(batch_size) >= self.config.state_dropout).to(state.device)
+            seen_BT = kept_B[:, None].expand(-1, self.config.n_obs_steps)
+            state_mask_BT = seen_BT if state_mask_BT is None else state_mask_BT & seen_BT
         hidden = () if state_mask_BT is None else (state_mask_BT,)
         error_BKHA = self.velocity_errors(
             context_BSD, mask_BS, state, action_BHA, noise_BKHA, time.to(action_BHA.device), *hidden
@@ -339,6 +342,24 @@ class PaliGemmaFlowPolicy(ZooPolicy):
     def _parameters_of(self, name: str) -> list[nn.Parameter]:
         part = getattr(self, name, None)
         return [] if part is None else list(part.parameters())
+
+
+def build_head(config: PaliGemmaFlowConfig, context_width: int) -> FlowHead | MLPFlowHead:
+    """The action head of a policy."""
+    common: dict[str, Any] = {
+        "action_width": config.action_width,
+        "state_width": config.state_width if config.use_state_input else 0,
+        "state_steps": config.n_obs_steps,
+        "chunk_size": config.chunk_size,
+        "context_width": context_width,
+        "dropout": config.resolved_dropout,
+        "min_period": config.time_min_period,
+        "max_period": config.time_max_period,
+    }
+    if config.head_type == "mlp":
+        return MLPFlowHead(hidden_dims=config.mlp_hidden_dims, **common)
+    width, depth, num_heads = config.head_geometry
+    return FlowHead(width=width, depth=depth, num_heads=num_heads, mlp_ratio=config.head_mlp_ratio, **common)
 
 
 def zero_embedding(count: int, width: int) -> nn.Embedding:

@@ -4,6 +4,7 @@ import logging
 
 from torch import nn
 
+from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.prefix_encoder import PrefixEncoder
 from lerobot_plugins.nn.resamplers import make_resampler
@@ -20,8 +21,20 @@ def build_encoder(config: PaliGemmaFlowConfig, load_backbone: bool) -> PrefixEnc
     source = config.init_from or paligemma.default_source(config.paligemma_variant)
     if config.vlm_config is None:
         config.vlm_config = paligemma.geometry_of(config.paligemma_variant, source, config.init_revision)
+        if config.vlm_num_layers is not None:
+            config.vlm_config = paligemma.truncated(config.vlm_config, config.vlm_num_layers)
+    depth = config.vlm_config["text_config"]["num_hidden_layers"]
+    if config.vlm_num_layers not in (None, depth):
+        raise ZooError(
+            "vlm_num_layers is chosen when a policy is first made",
+            got=config.vlm_num_layers,
+            expected=f"{depth}, as in the policy's vlm_config",
+            do="leave --policy.vlm_num_layers out",
+        )
     if load_backbone and source != paligemma.SCRATCH:
-        model = paligemma.load_paligemma(source, config.vlm_config, config.init_revision)
+        model = paligemma.load_paligemma(
+            source, config.vlm_config, config.init_revision, config.vlm_num_layers is not None
+        )
     else:
         if load_backbone:
             logger.warning("PaliGemma (%s) starts from random weights", config.paligemma_variant)

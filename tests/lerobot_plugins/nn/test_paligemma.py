@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_paligemma import save_tiny, tiny_model
+from tiny_paligemma import micro_geometry, save_tiny, tiny_model
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.paligemma import (
@@ -17,6 +17,7 @@ from lerobot_plugins.nn.paligemma import (
     geometry_of,
     load_paligemma,
     parameter_count,
+    truncated,
 )
 
 
@@ -139,12 +140,9 @@ def test_another_kind_of_model_is_refused_by_name(tmp_path):
         geometry_of("tiny", str(tmp_path))
 
 
-def test_paligemma_2_is_refused_by_name(folder):
-    config = json.loads((folder / "config.json").read_text())
-    config["text_config"]["model_type"] = "gemma2"
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ZooError, match="gemma2"):
-        build_paligemma(geometry_of("tiny", str(folder)))
+def test_another_text_tower_is_refused_by_name():
+    with pytest.raises(ZooError, match=r"not supported(.|\n)*llama"):
+        build_paligemma(micro_geometry({"model_type": "llama", "use_bidirectional_attention": True}))
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):
@@ -155,3 +153,23 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path):
 def test_offline_the_message_says_what_to_download():
     with pytest.raises(ZooError, match=r"hf download some-lab/paligemma(.|\n)*--policy\.init_from=FOLDER"):
         geometry_of("paligemma_3b", "some-lab/paligemma")
+
+
+# The first layers only.
+
+
+def test_the_first_layers_of_a_folder_are_loaded_alone(folder):
+    geometry = truncated(geometry_of("tiny", str(folder)), 2)
+    short = load_paligemma(str(folder), geometry, first_layers_only=True)
+    whole = load(folder)
+    assert len(short.language_model.layers) == 2
+    stored = whole.state_dict()
+    assert all(torch.equal(value, stored[name]) for name, value in short.state_dict().items())
+    with pytest.raises(ZooError, match="unexpected"):
+        load_paligemma(str(folder), geometry)
+
+
+@pytest.mark.parametrize("layers", [0, 4])
+def test_layers_that_are_not_there_are_refused(layers):
+    with pytest.raises(ZooError, match="1 to 3"):
+        truncated(geometry_of("tiny", "scratch"), layers)
