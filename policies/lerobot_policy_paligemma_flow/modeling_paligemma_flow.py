@@ -94,7 +94,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         self._spacing_warned = False
         self.settle_parameters()
         present = {type(module).__name__ for module in self.modules()}
-        self._no_split_modules = [name for name in layers if name in present]
+        setattr(self, "_no_split_modules", [name for name in layers if name in present])  # noqa: B010  mypy
         self.pictures = CameraPictures(
             config.camera_order,
             self.vlm.image_size,
