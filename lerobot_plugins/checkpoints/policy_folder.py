@@ -11,6 +11,7 @@ from lerobot.policies import get_policy_class
 
 from lerobot_plugins.checkpoints.load_report import empty_parameters
 from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.paths import inside
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -90,4 +91,4 @@ def copy_processors(source: Path, target: Path) -> None:
     """Copy both pipelines as they are: steps, tokenizer, statistics."""
     for file in sorted(source.iterdir()):
         if PROCESSORS.fullmatch(file.name):
-            shutil.copyfile(file, target / file.name)
+            shutil.copyfile(inside(source, file.name, source), target / file.name)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from huggingface_hub import ModelCard, hf_hub_download
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies import PreTrainedPolicy
 from lerobot.policies.rtc.modeling_rtc import RTCProcessor
@@ -345,7 +345,13 @@ class ZooPolicy(PreTrainedPolicy):
         if config is None:
             config = PreTrainedConfig.from_pretrained(pretrained_name_or_path, **hub)
         path = weights_file(str(pretrained_name_or_path), hub)
-        for processor in processor_files(str(pretrained_name_or_path), hub):
+        processors = processor_files(str(pretrained_name_or_path), hub)
+        if config.use_peft and str(config.pretrained_path) not in ("None", str(pretrained_name_or_path)):
+            # An adapter: this is its base, and the processors in use are its own.
+            processors += processor_files(
+                str(config.pretrained_path), {"revision": config.pretrained_revision}
+            )
+        for processor in processors:
             require_own_names(processor)
         with empty_parameters():
             policy = cls(config, load_backbone=False, **kwargs)
@@ -456,7 +462,7 @@ def processor_files(source: str, hub: dict[str, Any]) -> list[Path]:
     found = []
     for name in PROCESSORS:
         # A policy without processors can be loaded; LeRobot asks for them itself where it needs them.
-        with contextlib.suppress(HfHubHTTPError, LocalEntryNotFoundError):
+        with contextlib.suppress(HfHubHTTPError, LocalEntryNotFoundError, HFValidationError):
             found.append(Path(hf_hub_download(source, name, **hub)))
     return found
 
@@ -471,7 +477,7 @@ def weights_file(source: str, hub: dict[str, Any]) -> Path:
         return Path(source) / SAFETENSORS_SINGLE_FILE
     try:
         return Path(hf_hub_download(source, SAFETENSORS_SINGLE_FILE, **hub))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
         raise ZooError(
             f"no {SAFETENSORS_SINGLE_FILE} for {source}",
             got=str(error).splitlines()[0],

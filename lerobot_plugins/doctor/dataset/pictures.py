@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lerobot_plugins.doctor.dataset.recorded import UNREADABLE, Recorded
+from lerobot_plugins.paths import inside
 
 #: A seek may land on a picture whose predecessors cannot be decoded from there: then one begins earlier.
 _EARLIER_S = (0.0, 1.0, 10.0, 1e6)
@@ -35,7 +36,8 @@ def video_path(recorded: Recorded, camera: str, row: Mapping[str, Any]) -> Path:
     chunk, file = row.get(f"videos/{camera}/chunk_index"), row.get(f"videos/{camera}/file_index")
     if not template or chunk is None or file is None:
         raise MissingPicture("meta/episodes does not say which video holds it")
-    path = recorded.root / str(template).format(video_key=camera, chunk_index=chunk, file_index=file)
+    name = str(template).format(video_key=camera, chunk_index=chunk, file_index=file)
+    path = inside(recorded.root, name, recorded.root / "meta/info.json")
     if not path.is_file():
         raise MissingPicture(f"{path.relative_to(recorded.root)} is missing")
     return path
@@ -92,7 +94,8 @@ def from_images(
     """
     wanted = [int(row["dataset_from_index"]) + frame for frame in frames]
     template, chunk = recorded.info.get("data_path"), row.get("data/chunk_index")
-    path = recorded.root / str(template).format(chunk_index=chunk, file_index=row.get("data/file_index"))
+    name = str(template).format(chunk_index=chunk, file_index=row.get("data/file_index"))
+    path = inside(recorded.root, name, recorded.root / "meta/info.json")
     found: dict[int, np.ndarray] = {}
     try:
         file = pq.ParquetFile(path)
@@ -111,7 +114,7 @@ def from_images(
 
 def _picture(recorded: Recorded, stored: Mapping[str, Any]) -> np.ndarray:
     content = stored.get("bytes")
-    source = BytesIO(content) if content else recorded.root / str(stored.get("path"))
+    source = BytesIO(content) if content else inside(recorded.root, stored.get("path"), "a picture")
     with Image.open(source) as image:
         pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., None]
