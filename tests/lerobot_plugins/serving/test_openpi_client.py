@@ -31,7 +31,10 @@ def client_python(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     installed = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "openpi-client", "typing_extensions"], capture_output=True, text=True
+        # The client imports typing_extensions and does not ask for it.
+        [python, "-m", "pip", "install", "--quiet", "openpi-client", "typing_extensions"],
+        capture_output=True,
+        text=True,
     )
     if installed.returncode:
         pytest.skip(f"openpi-client cannot be installed: {installed.stderr.strip().splitlines()[-1]}")
