@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import observation, tiny_session
+from served_policies import observation, tiny_session
 
 CLIENT = """
 import json, sys

@@ -6,7 +6,7 @@ import urllib.request
 import msgpack
 import numpy as np
 import pytest
-from serving import observation, tiny_session
+from served_policies import observation, tiny_session
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
