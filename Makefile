@@ -53,7 +53,7 @@ format: setup  ## let ruff rewrite the sources
 
 bench: setup  ## measured speed beside named peers; writes benchmarks/results
 	mkdir -p benchmarks/results
-	for name in tfrecord conversion prefix_encoder pi05 pi05_wins waypoints waypoint_vla exact_statistics; do \
+	for name in tfrecord conversion prefix_encoder pi05 pi05_wins waypoints waypoint_vla exact_statistics memory_estimate serving; do \
 	  SVT_LOG=1 $(BIN)/python benchmarks/$$name.py | tee -a /dev/stderr | tail -n 1 > benchmarks/results/$$name.json; \
 	done
 

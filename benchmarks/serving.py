@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from serving import observation, tiny_session
+from served_policies import observation, tiny_session
 from websockets.asyncio.client import connect
 
 from lerobot_plugins.serving.packing import pack, unpack

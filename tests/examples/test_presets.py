@@ -1,4 +1,4 @@
-"""The presets of paligemma_flow are files that lerobot-train takes as --config_path; options overrule them."""
+"""Presets of paligemma_flow are files that lerobot-train takes as --config_path; options overrule them."""
 
 import draccus
 import pytest

@@ -102,6 +102,9 @@ def require_known(words: list[str], path_type: str = "waypoint_vla") -> str:
         options = [*options, f"--env.root={SAMPLE}", "--env.episodes=[0]"]
     if name == "lerobot-train" and "--resume=true" in options:
         assert any(option.startswith("--config_path=") for option in options)
+    elif name == "lerobot-train" and options[0].startswith("--config_path="):
+        preset = EXAMPLES.parent / options[0].partition("=")[2]
+        assert draccus.parse(TrainPipelineConfig, config_path=preset, args=options[1:]).policy
     elif name == "lerobot-train":
         policy = understood(TrainPipelineConfig, options, path_type).policy
         assert policy is not None
