@@ -21,6 +21,13 @@ Values = TypeVar("Values", np.ndarray, "torch.Tensor")
 
 ROBOT_TYPE = "r1_pro"
 
+# Cameras as BEHAVIOR-1K names them: fx, fy, cx, cy in pixels of a picture of (width, height).
+INTRINSICS: dict[str, list[float]] = {
+    "observation.images.rgb.head": [306.0, 306.0, 360.0, 360.0, 720.0, 720.0],
+    "observation.images.rgb.left_wrist": [388.6639, 388.6639, 240.0, 240.0, 480.0, 480.0],
+    "observation.images.rgb.right_wrist": [388.6639, 388.6639, 240.0, 240.0, 480.0, 480.0],
+}
+
 _LENGTHS = {
     "joint_qpos": 28,  # base 0-5, torso 6-9, left arm 10, 12 .. 22, right arm 11, 13 .. 23, fingers 24-27
     "joint_qpos_sin": 28,

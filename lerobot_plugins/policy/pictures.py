@@ -61,7 +61,11 @@ class CameraPictures:
             for name in present:
                 check_unit_range(batch[name], name)
             self._range_checked = True
-        return {name: prepare_images(_latest(batch[name]), *self._how) for name in present}
+        return self.resized({name: _latest(batch[name]) for name in present})
+
+    def resized(self, images_BCHW: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Pictures (B, C, H, W) in [0, 1] as the vision tower wants them."""
+        return {name: prepare_images(image, *self._how) for name, image in images_BCHW.items()}
 
 
 def _latest(image: Tensor) -> Tensor:

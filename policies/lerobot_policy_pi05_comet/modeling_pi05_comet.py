@@ -32,7 +32,7 @@ from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.control import make_queues
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.noise import chunk_noise
-from lerobot_plugins.policy.pi05_weights import PRETRAINED, load_pretrained, pretrained_source
+from lerobot_plugins.policy.pi05_weights import PRETRAINED, Changes, load_pretrained, pretrained_source
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.queues import ActionQueues
 from lerobot_policy_pi05_comet.configuration_pi05_comet import VOCABULARIES, PI05CometConfig
@@ -49,6 +49,8 @@ class PI05CometPolicy(ZooPolicy):
     name = "pi05_comet"
     pretrained_sources = PRETRAINED
     tied_weights: ClassVar[Mapping[str, str]] = pi05_names.TIES
+    # How the network of a variant differs from pi0.5's weights.
+    changes = Changes()
     # Classes that FSDP wraps one by one.
     _no_split_modules: ClassVar = ["SiglipEncoderLayer", "GemmaDecoderLayer", "ExpertLayer"]
 
@@ -67,6 +69,7 @@ class PI05CometPolicy(ZooPolicy):
         else:
             with empty_parameters():
                 self.model = build_network(config)
+        self.extend()
         self.model.encoder.gradient_checkpointing = config.gradient_checkpointing
         self.model.expert.gradient_checkpointing = config.gradient_checkpointing
         self.model.encoder.freeze(
@@ -77,9 +80,9 @@ class PI05CometPolicy(ZooPolicy):
         )
         self._freeze_the_unread()
         if source is not None:
-            load_pretrained(self, source)
+            load_pretrained(self, source, self.changes)
         elif load_backbone:
-            logger.warning("pi05_comet (%s) starts from random weights", config.paligemma_variant)
+            logger.warning("%s (%s) starts from random weights", self.name, config.paligemma_variant)
         self.settle_parameters()
         assert config.camera_order is not None, "validate_features resolved it"
         if config.compile_model:
@@ -91,6 +94,9 @@ class PI05CometPolicy(ZooPolicy):
             INTERPOLATION,
             allow_missing=config.allow_missing_cameras,
         )
+
+    def extend(self) -> None:
+        """What a variant adds to the network, with its initial weights; nothing here."""
 
     def _freeze_the_unread(self) -> None:
         """The last prefix layer gives keys and values only: what comes after them never gets a gradient."""
@@ -123,14 +129,24 @@ class PI05CometPolicy(ZooPolicy):
 
     # Observation.
 
+    @property
+    def turned_camera(self) -> str | None:
+        """The camera whose training pictures are cropped and turned."""
+        return self.config.camera_order[0]
+
+    def views(self, batch: dict[str, Any], rng: np.random.Generator | None) -> dict[str, Tensor]:
+        """Camera name -> pictures as the vision tower sees them; `rng` augments them."""
+        pictures = self.pictures(batch, self.training)
+        if rng is None:
+            return pictures
+        return {
+            name: augment_images(image, rng, geometric=name == self.turned_camera)
+            for name, image in pictures.items()
+        }
+
     def encode(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> Prefix:
         """Keys and values of pictures and prompt; `rng` augments the pictures."""
-        pictures = self.pictures(batch, self.training)
-        if rng is not None:
-            first = self.config.camera_order[0]
-            pictures = {
-                name: augment_images(image, rng, geometric=name == first) for name, image in pictures.items()
-            }
+        pictures = self.views(batch, rng)
         return self.model.encoder(
             list(pictures.values()),
             [None] * len(pictures),

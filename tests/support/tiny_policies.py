@@ -30,6 +30,17 @@ TINY: dict[str, dict[str, Any]] = {
         "chunk_size": 8,
         "n_action_steps": 8,
     },
+    "pi05_comet_vlm2": {
+        "paligemma_variant": "tiny",
+        "action_expert_variant": "tiny",
+        "chunk_size": 8,
+        "n_action_steps": 8,
+        "geometry_encoder": "stub",
+        "geometry_dim": 16,
+        "view_dim": 8,
+        "memory_hidden": 32,
+        "memory_frames": 3,
+    },
     "waypoint_vla": {
         "paligemma_variant": "tiny",
         "action_expert_variant": "tiny",
@@ -139,8 +150,12 @@ def training_run(config: Any) -> Iterator[None]:
         runtime.bind(None, None)
 
 
-def raw_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
-    """What LeRobot's training loop hands to the preprocessor; the last row ends in padding."""
+def raw_batch(config: Any, batch: int = 3, seed: int = 0, history: bool = False) -> dict[str, Any]:
+    """What LeRobot's training loop hands to the preprocessor; the last row ends in padding.
+
+    With `history`, observations have the moments that the configuration asks for; the first row's oldest one
+    lies before its episode.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def rand(*shape: int) -> torch.Tensor:
@@ -152,8 +167,18 @@ def raw_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
     _, states, episodes = walks()
     # Frames of different episodes; the last one lies before the end of its own.
     index = torch.linspace(seed + 3, len(states) - 3, batch).long()
-    return {key: rand(batch, *feature.shape) for key, feature in config.image_features.items()} | {
-        "observation.state": torch.from_numpy(states)[index],
+    moments = config.observation_delta_indices if history else None
+    steps = () if moments is None else (len(moments),)
+    padding = {}
+    state = torch.from_numpy(states)[index]
+    if moments is not None:
+        state = state[:, None].repeat(1, len(moments), 1)
+        padded_BK = torch.zeros(batch, len(moments), dtype=torch.bool)
+        padded_BK[0, 0] = True
+        padding = {f"{key}_is_pad": padded_BK for key in (*config.image_features, "observation.state")}
+    pictures = {key: rand(batch, *steps, *feature.shape) for key, feature in config.image_features.items()}
+    return (pictures | padding) | {
+        "observation.state": state,
         "action": rand(batch, horizon, ACTION_WIDTH) * 2 - 0.5,
         "action_is_pad": padded_BH,
         "task": [TASKS[row % len(TASKS)] for row in range(batch)],
@@ -170,7 +195,7 @@ def processors(config: Any) -> tuple[Any, Any]:
 def training_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:
     """A preprocessed training batch."""
     with training_run(config):
-        return processors(config)[0](raw_batch(config, batch, seed))
+        return processors(config)[0](raw_batch(config, batch, seed, history=True))
 
 
 def observation_batch(config: Any, batch: int = 3, seed: int = 0) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""Dual memory: a window over the latest moments and a bank of the different ones.
+
+    Q     = text_query(H, text)
+    fused = gated_fusion(working(Q), episodic(Q))
+
+    paper:            M = LN(H + tanh(g) * fused)      working <- H, episodic <- fused (the first entry: H)
+    gated_identity:   M = H + tanh(g) * LN(fused)      working <- H, episodic <- H          g = 0 at the start
+
+Reading comes before writing. The published bank mixes H with mixtures of attention outputs and compares
+them by cosine similarity; gated, both memories hold what was seen, so entries of the bank are alike, and
+moments that only have to be remembered need not be read for. A row whose memories are empty gives LN(H) or H.
+
+Source: VLM2 (arXiv 2511.20644), as in openpi-comet.
+
+Legend: B rows, N tokens of an observation, S stored tokens of an entry, L text tokens, D width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lerobot_policy_pi05_comet.vlm2.episodic_memory import EpisodicMemory, remember_different
+from lerobot_policy_pi05_comet.vlm2.gated_fusion import GatedFusion
+from lerobot_policy_pi05_comet.vlm2.perception import GATED
+from lerobot_policy_pi05_comet.vlm2.state import EpisodicState, MemoryState, WorkingState
+from lerobot_policy_pi05_comet.vlm2.text_query import TextQuery
+from lerobot_policy_pi05_comet.vlm2.working_memory import WorkingMemory, remember_latest
+
+
+class DualMemory(nn.Module):
+    """Working and episodic memory; what they hold is a `MemoryState` that the caller keeps.
+
+    Args:
+        width: D.
+        heads: Attention heads, a divisor of D.
+        hidden: Width inside the gate.
+        working: Slots of the working memory.
+        episodic: Slots of the episodic memory.
+        tau: Cosine similarity above which an entry is merged into the most similar one.
+        alpha: Share of the old entry in a merged one.
+        residual_mode: `gated_identity` or `paper`.
+        pool_to: Tokens that a picture is averaged to before it is stored, a square; None stores all.
+        views: Pictures in an observation.
+        store_dtype: Of the stored tokens.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        *,
+        working: int,
+        episodic: int,
+        tau: float,
+        alpha: float,
+        residual_mode: str,
+        pool_to: int | None = None,
+        views: int = 1,
+        store_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.working_memory = WorkingMemory(width, heads)
+        self.episodic_memory = EpisodicMemory(width, heads)
+        self.fusion = GatedFusion(width, hidden)
+        self.query_fusion = TextQuery(width, heads)
+        self.layer_norm = nn.LayerNorm(width)
+        self.memory_gate = nn.Parameter(torch.zeros(()))
+        self.gated = residual_mode == GATED
+        self.slots = (working, episodic)
+        self.tau, self.alpha = tau, alpha
+        self.pool_to, self.views, self.store_dtype = pool_to, views, store_dtype
+
+    def empty(self, like_BND: Tensor, writes: int | None = None) -> MemoryState:
+        """Memories without entries, for observations of this shape.
+
+        Args:
+            like_BND: Tokens of an observation.
+            writes: How often they will be written at most, where that is known; None is any number.
+        """
+        rows, width = like_BND.shape[0], like_BND.shape[2]
+        tokens = self.views * self.pool_to if self.pool_to else like_BND.shape[1]
+        working, episodic = (slots if writes is None else min(slots, writes) for slots in self.slots)
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.long) -> Tensor:
+            return torch.zeros(rows, *shape, dtype=dtype, device=like_BND.device)
+
+        return MemoryState(
+            WorkingState(
+                zeros(working, tokens, width, dtype=self.store_dtype), zeros(working, dtype=torch.bool)
+            ),
+            EpisodicState(
+                zeros(episodic, tokens, width, dtype=self.store_dtype), zeros(), zeros(episodic), zeros()
+            ),
+        )
+
+    def read(
+        self, state: MemoryState, tokens_BND: Tensor, text_BLD: Tensor, text_mask_BL: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The tokens with what was remembered, (B, N, D), and what was found, (B, N, D)."""
+        query_BND = self.query_fusion(tokens_BND, text_BLD, text_mask_BL)
+        fused_BND = self.fusion(
+            self.working_memory(query_BND, state.working), self.episodic_memory(query_BND, state.episodic)
+        )
+        gate = torch.tanh(self.memory_gate)
+        if self.gated:
+            found = self.layer_norm(fused_BND) * has_entries(state)[:, None, None]
+            return tokens_BND + gate * found, fused_BND
+        return self.layer_norm(tokens_BND + gate * fused_BND), fused_BND
+
+    def write(
+        self, state: MemoryState, tokens_BND: Tensor, fused_BND: Tensor | None, rows_B: Tensor
+    ) -> MemoryState:
+        """The state after an observation; rows where `rows_B` is False stay as they are.
+
+        Args:
+            state: The state before.
+            tokens_BND: The observation's tokens.
+            fused_BND: What `read` found; not needed with gated_identity.
+            rows_B: Rows that remember this observation.
+        """
+        entry_BSD = different_BSD = self._pooled(tokens_BND)
+        if not self.gated:
+            assert fused_BND is not None, "the published bank stores what was found"
+            first_B = ~has_entries(state)
+            different_BSD = torch.where(first_B[:, None, None], entry_BSD, self._pooled(fused_BND))
+        return MemoryState(
+            remember_latest(state.working, entry_BSD, rows_B),
+            remember_different(state.episodic, different_BSD, rows_B, self.tau, self.alpha),
+        )
+
+    def pass_over(
+        self, state: MemoryState, tokens_BND: Tensor, text_BLD: Tensor, text_mask_BL: Tensor, rows_B: Tensor
+    ) -> MemoryState:
+        """The state after an observation whose own tokens nobody asks for."""
+        fused = None if self.gated else self.read(state, tokens_BND, text_BLD, text_mask_BL)[1]
+        return self.write(state, tokens_BND, fused, rows_B)
+
+    def _pooled(self, tokens_BND: Tensor) -> Tensor:
+        """What is stored of an observation: its tokens, or averages over squares of patches."""
+        if not self.pool_to:
+            return tokens_BND
+        batch, tokens, width = tokens_BND.shape
+        side, stored = round((tokens / self.views) ** 0.5), round(self.pool_to**0.5)
+        grid = tokens_BND.reshape(batch * self.views, side, side, width).permute(0, 3, 1, 2)
+        pooled = F.adaptive_avg_pool2d(grid, stored).flatten(2).transpose(1, 2)
+        return pooled.reshape(batch, -1, width)
+
+
+def has_entries(state: MemoryState) -> Tensor:
+    """(B,) bool: rows that remember something."""
+    return state.working.valid_BW.any(dim=1) | (state.episodic.count_B > 0)

@@ -1,0 +1,1 @@
+"""Geometry encoders: where in space the patches of a picture lie, behind one interface."""
