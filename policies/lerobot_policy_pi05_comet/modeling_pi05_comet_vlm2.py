@@ -113,8 +113,8 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         cameras = len(config.camera_order) + len(config.depth_features or {})
         if config.observation_delta_indices is not None:
             logger.info(
-                "history: %d moments, %d control steps apart; a sample decodes at least %d pictures instead of "
-                "%d, and the vision tower sees %d instead of %d",
+                "history: %d moments, %d control steps apart; a sample decodes at least %d pictures "
+                "instead of %d, and the vision tower sees %d instead of %d",
                 *(config.memory_frames, config.memory_stride, cameras * config.memory_frames, cameras),
                 len(config.camera_order) + (config.memory_frames - 1) * len(config.spatial_cameras),
                 len(config.camera_order),
@@ -238,7 +238,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
                 got=f"{self.config.spatial_cameras[0]} of shape "
                 f"{tuple(batch[self.config.spatial_cameras[0]].shape)}",
                 expected=f"(rows, {self.config.memory_frames} moments, channels, height, width)",
-                do="let LeRobot's loader make the batch, from a dataset on disk; or pass --policy.memory=none",
+                do="let LeRobot's loader make the batch from a dataset on disk, or pass --policy.memory=none",
             )
         terms, logs = super().loss_terms(batch, rng)
         return terms, logs | self.gates()
@@ -284,7 +284,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         return self.streaming.state
 
     def restore_memory(self, state: MemoryState | None) -> None:
-        """Go on with what `memory_state` gave; None is the start of an episode. The next prediction writes."""
+        """Go on with what `memory_state` gave; None starts an episode. The next prediction writes."""
         self.streaming.restore(state)
 
     def _get_default_peft_targets(self) -> dict[str, Any]:

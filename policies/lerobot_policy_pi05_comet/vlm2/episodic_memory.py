@@ -55,4 +55,4 @@ class EpisodicMemory(nn.Module):
 
     def forward(self, query_BQD: Tensor, state: EpisodicState) -> Tensor:
         """What the queries find, (B, Q, D); zeros in rows without an entry."""
-        return read(self.attention, query_BQD, state.tokens_BEND, state.valid_BE)
+        return read(self.attention, query_BQD, state.tokens_BEND, state.in_use())

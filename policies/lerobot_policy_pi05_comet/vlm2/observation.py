@@ -85,8 +85,8 @@ class SpatialInput:
                 "the policy needs depth, and the batch has none",
                 got=f"keys {first_names(batch)}",
                 expected=key,
-                do="act in an environment that gives it (--env.type=libero_depth, dataset_replay of a dataset "
-                "with depth), or map its name with --rename_map",
+                do="act in an environment that gives it, such as dataset_replay of a dataset with depth, "
+                "or map its name with --rename_map",
             )
         depth = moments_of(batch[key], 3)[:, moments].float()
         if not self._unit_checked:

@@ -71,9 +71,8 @@ class EpisodicState(Rows):
     last_used_BE: Tensor
     step_B: Tensor
 
-    @property
-    def valid_BE(self) -> Tensor:
-        """False for slots that nothing was written to."""
+    def in_use(self) -> Tensor:
+        """(B, E) bool: False for slots that nothing was written to."""
         slot_E = torch.arange(self.last_used_BE.shape[1], device=self.count_B.device)
         return slot_E < self.count_B[:, None]
 

@@ -121,7 +121,7 @@ def on_grid(geometry: Geometry, side: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def squared(values_BCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Pictures on a square canvas of zeros, as `image_resize=pad` centres them, and where they begin there."""
+    """Pictures centred on a square of zeros, as `image_resize=pad` does, and their (top, left) there."""
     height, width = values_BCHW.shape[-2:]
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2

@@ -67,8 +67,8 @@ def load_depth_model(source: str) -> nn.Module:
             "geometry_pretrained names no depth model of transformers",
             got=f"{source}: {str(error).splitlines()[0]}",
             expected="a folder or hub id for AutoModelForDepthEstimation",
-            do="pass e.g. --policy.geometry_pretrained=depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf;"
-            " offline, download it first with `hf download`",
+            do="pass --policy.geometry_pretrained=FOLDER, e.g. of "
+            "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf, which `hf download` fetches",
         ) from error
     wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if wrong:
