@@ -7,8 +7,9 @@ Points are in the camera's frame: x to the right, y down, z forward, in metres, 
 Legend: B pictures, H W picture size, h w the encoder's grid, G width of its features, Y width of its view.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -61,8 +62,9 @@ class Held:
     mode and without gradients.
     """
 
-    def __init__(self, load: Any) -> None:
-        self._load, self._network = load, None
+    def __init__(self, load: Callable[[], nn.Module]) -> None:
+        self._load = load
+        self._network: nn.Module | None = None
 
     def __call__(self, picture_B3HW: Tensor) -> nn.Module:
         """The network, where the pictures are."""
