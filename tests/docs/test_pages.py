@@ -11,6 +11,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 SHELL = [block for block in BLOCKS if block.language == "bash"]
 # Words of a page that stand for the reader's own.
 POLICY_TYPES = {"README.md": "paligemma_flow", "pi05_comet.md": "pi05_comet", "checkpoints.md": "pi05_comet"}
+POLICY_TYPES |= {"pi05_comet_vlm2.md": "pi05_comet_vlm2"}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)

@@ -73,6 +73,10 @@ class Held:
         self._network = self._network.to(picture_B3HW.device)
         return self._network
 
+    def __deepcopy__(self, memo: dict) -> "Held":
+        """Itself: nothing of it changes, and a server copies its policy for each session."""
+        return self
+
 
 def back_project(depth_BHW: Tensor, intrinsics_B4: Tensor) -> tuple[Tensor, Tensor]:
     """Points (B, H, W, 3) of a depth picture and which are known (B, H, W)."""

@@ -1,5 +1,6 @@
 """Geometry encoders: exact back-projection, predicted depth, the user's VGGT, what is refused."""
 
+import copy
 import sys
 from types import ModuleType
 from typing import Any
@@ -214,6 +215,7 @@ def test_predicted_depth_is_back_projected(depth_model, tmp_path):
     assert not [name for name in policy.state_dict() if "held" in name or "geometry." in name]
     policy.train()
     assert not policy.geometry.held._network.training
+    assert copy.deepcopy(policy).geometry.held is policy.geometry.held, "a server's sessions share it"
     policy.save_pretrained(tmp_path)
     assert torch.equal(PI05CometVLM2Policy.from_pretrained(tmp_path).predict_action_chunk(batch), chunk)
 
