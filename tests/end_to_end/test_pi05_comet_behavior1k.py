@@ -61,6 +61,24 @@ def test_the_report_tells_the_parts_of_the_robot_apart(trained, root, tmp_path):
         assert all(np.isfinite(entry["raw"]["mae"]) for entry in groups.values())
 
 
+VLM2 = (
+    *(*COMET, *DATASET, "--policy.type=pi05_comet_vlm2", "--policy.geometry_encoder=depth"),
+    *("--policy.geometry_dim=16", "--policy.view_dim=8", "--policy.memory_hidden=32"),
+    *("--policy.memory_frames=3", "--policy.n_action_steps=4"),
+)
+
+
+@pytest.mark.slow
+def test_its_depth_reaches_vlm2_with_known_intrinsics_and_history(root, tmp_path):
+    run = train(root, tmp_path / "run", *VLM2)
+    config = PreTrainedConfig.from_pretrained(run.policy())
+    assert config.depth_features == {CAMERAS[0]: "observation.images.depth.head"}
+    assert config.camera_intrinsics == {CAMERAS[0]: r1pro.INTRINSICS[CAMERAS[0]]}
+    assert "a sample decodes at least 12 pictures instead of 4" in run.log
+    two = ("--env.episodes=[0,2]", "--eval.n_episodes=2", "--eval.batch_size=2")
+    assert evaluate(run.policy(), root, tmp_path / "eval", *two)["complete"]
+
+
 def write_recorded(root: Path) -> LeRobotDataset:
     """Frames whose state is all 256 recorded numbers, as a plain copy of the demonstrations has them."""
     vectors = {
