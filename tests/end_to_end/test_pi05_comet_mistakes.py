@@ -83,7 +83,7 @@ def test_a_dataset_without_statistics(toy_root, tmp_path):
         "no statistics",
         "without normalisation is refused",
         "meta/stats.json",
-        "lerobot-plugins convert",
+        "lerobot-plugins stats",
     )
 
 
