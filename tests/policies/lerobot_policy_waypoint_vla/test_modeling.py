@@ -67,7 +67,7 @@ def parts(names) -> set[str]:
         ({"freeze_language_model": True, "freeze_vision_tower": True}, {"expert", "heads"}),
         ({"duration_mode": "adarms_concat"}, {"paligemma", "expert", "heads"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_trains_gets_a_gradient_and_nothing_else_is_trained(batch, changes, expected):
     policy = tiny_policy(TYPE, **changes)
