@@ -14,8 +14,7 @@ os.environ["HF_LEROBOT_HOME"] = f"{_CACHES.name}/lerobot"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Idle OpenMP threads must not spin: on a shared machine that slows a training step by a factor of 50.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# Two cores, for one process or for two workers.
-os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
+os.environ["OMP_NUM_THREADS"] = "2"
 
 from collections.abc import Iterator  # noqa: E402
 from typing import Any  # noqa: E402
