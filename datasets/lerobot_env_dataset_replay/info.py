@@ -8,6 +8,7 @@ from typing import Any
 from lerobot.utils.constants import ACTION, HF_LEROBOT_HOME
 
 from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.processing.dimension_names import flat_names
 
 INFO = Path("meta/info.json")
 
@@ -70,7 +71,7 @@ def read_info(root: Path) -> dict[str, Any]:
 
 def dimension_names(feature: dict[str, Any]) -> list[str] | None:
     """One name per dimension of a one-dimensional feature; None where the dataset gives none."""
-    names = _flat(feature.get("names"))
+    names = flat_names(feature.get("names"))
     return names if len(names) == len(set(names)) == feature["shape"][0] else None
 
 
@@ -92,12 +93,3 @@ def checked_episodes(chosen: Sequence[int] | None, total: int, root: Path) -> li
             do="correct --env.episodes",
         )
     return list(chosen)
-
-
-def _flat(names: Any) -> list[str]:
-    # Datasets in the wild group names: {"motors": ["shoulder", ...]} or [["shoulder", ...]].
-    if isinstance(names, dict):
-        names = list(names.values())
-    if isinstance(names, list):
-        return [name for group in names for name in _flat(group)]
-    return [] if names is None else [str(names)]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.processing.dimension_names import flat_names
 
 
 def action_names(folder: Path, config: Any, width: int, dataset: Path | None = None) -> list[str]:
@@ -37,13 +38,4 @@ def _names_in(dataset: Path) -> list[str]:
     if not info.is_file():
         return []
     names = json.loads(info.read_text())["features"].get("action", {}).get("names")
-    return _flat(names)
-
-
-def _flat(names: Any) -> list[str]:
-    # Datasets in the wild group names: {"motors": ["shoulder", ...]} or [["shoulder", ...]].
-    if isinstance(names, dict):
-        names = list(names.values())
-    if isinstance(names, list):
-        return [name for group in names for name in _flat(group)]
-    return [] if names is None else [str(names)]
+    return flat_names(names)

@@ -16,9 +16,7 @@ from typing import Any, ClassVar, Self
 import draccus
 import numpy as np
 import torch
-from huggingface_hub import ModelCard, hf_hub_download
-from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import ModelCard
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies import PreTrainedPolicy
 from lerobot.policies.rtc.modeling_rtc import RTCProcessor
@@ -26,7 +24,8 @@ from torch import Tensor
 
 from lerobot_plugins.checkpoints.card import licence_of, sections
 from lerobot_plugins.checkpoints.load_report import empty_parameters, load_weights
-from lerobot_plugins.checkpoints.own_files import PROCESSORS, require_own_names
+from lerobot_plugins.checkpoints.own_files import require_own_names
+from lerobot_plugins.checkpoints.stored_files import processor_files, weights_file
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.precision import autocast, parse_dtype, store_for_inference, store_parameters
@@ -453,34 +452,3 @@ def require_same_network(config: Any, stored: Any, path: Path, fields: Sequence[
 
 def _width(feature: Any) -> int:
     return int(feature.shape[0]) if feature is not None else 0
-
-
-def processor_files(source: str, hub: dict[str, Any]) -> list[Path]:
-    """The JSON files of a checkpoint's processors that it has, as `weights_file` finds them."""
-    if Path(source).is_dir():
-        return [path for name in PROCESSORS if (path := Path(source) / name).is_file()]
-    found = []
-    for name in PROCESSORS:
-        # A policy without processors can be loaded; LeRobot asks for them itself where it needs them.
-        with contextlib.suppress(HfHubHTTPError, LocalEntryNotFoundError, HFValidationError):
-            found.append(Path(hf_hub_download(source, name, **hub)))
-    return found
-
-
-def weights_file(source: str, hub: dict[str, Any]) -> Path:
-    """The safetensors file of a folder or hub id; `hub` holds arguments of `hf_hub_download`.
-
-    Raises:
-        ZooError: It cannot be had.
-    """
-    if Path(source).is_dir():
-        return Path(source) / SAFETENSORS_SINGLE_FILE
-    try:
-        return Path(hf_hub_download(source, SAFETENSORS_SINGLE_FILE, **hub))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
-        raise ZooError(
-            f"no {SAFETENSORS_SINGLE_FILE} for {source}",
-            got=str(error).splitlines()[0],
-            expected="a folder, or a model on the Hub that can be reached or is cached",
-            do="check the name; offline, download it first with `hf download`",
-        ) from error

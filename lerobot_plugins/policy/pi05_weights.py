@@ -16,9 +16,9 @@ from torch import nn
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import LoadReport, load_weights
+from lerobot_plugins.checkpoints.stored_files import weights_file
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.paligemma import SCRATCH
-from lerobot_plugins.policy.base import weights_file
 
 logger = logging.getLogger(__name__)
 

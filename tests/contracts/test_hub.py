@@ -7,7 +7,7 @@ import draccus
 import pytest
 import torch
 from hub_server import empty_cache
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, constants
 from huggingface_hub.errors import HfHubHTTPError
 from lerobot.configs import PreTrainedConfig
 from lerobot.configs.default import DatasetConfig
@@ -132,6 +132,15 @@ def test_a_hostile_policy_of_the_hub_is_refused(policy, checkpoint, hub):
     files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     hub.put(REPO, files | {"policy_preprocessor.json": hostile.encode()})
     with pytest.raises(ZooError, match="names a file outside of its folder"):
+        type(policy).from_pretrained(REPO)
+
+
+def test_a_policy_that_cannot_be_looked_at_is_not_loaded(policy, checkpoint, hub, monkeypatch):
+    """LeRobot might get the processor that this project could not."""
+    hub.put(REPO, {path.name: path.read_bytes() for path in checkpoint.iterdir()})
+    hub.fault = lambda method, path: 403 if "preprocessor.json" in path else None
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(ZooError, match=r"has policy_preprocessor\.json cannot be told"):
         type(policy).from_pretrained(REPO)
 
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from lerobot_plugins.checkpoints.load_report import load_weights
+from lerobot_plugins.checkpoints.stored_files import weights_file
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.precision import autocast, no_autocast
-from lerobot_plugins.policy.base import weights_file
 from lerobot_policy_pi05_comet.vlm2.geometry.base import Geometry, GeometryEncoder, Held, resized
 
 PATCH = 14
