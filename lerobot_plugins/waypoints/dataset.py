@@ -5,15 +5,10 @@ complete table is renamed to `meta/waypoints/<name>.json`. Both name the columns
 """
 
 import json
-import multiprocessing
-import os
 import re
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +26,7 @@ from lerobot_plugins.waypoints.columns import (
 from lerobot_plugins.waypoints.extraction import extract_waypoints
 from lerobot_plugins.waypoints.rule import WaypointRule
 from lerobot_plugins.waypoints.table import EpisodeWaypoints, Waypoints, episode_from_dict, episode_to_dict
+from lerobot_plugins.worker_pool import worker_pool
 
 Result = tuple[str, EpisodeWaypoints]  # the digest of the columns, the waypoints
 
@@ -129,29 +125,19 @@ def _extract(root: Path, rule: WaypointRule, kept: dict[int, Result], workers: i
         for columns in recorded_episodes(root, rule):
             yield _kept(kept, columns, rule) or _one_episode(columns, rule)
         return
-    # Spawned, not forked: a fork of a process that runs torch's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
+    with worker_pool(workers) as pool:
         waiting: deque[Future[Result]] = deque()
-        try:
-            for columns in recorded_episodes(root, rule):
-                if result := _kept(kept, columns, rule):
-                    future: Future[Result] = Future()
-                    future.set_result(result)
-                else:
-                    future = pool.submit(_one_episode, columns, rule)
-                waiting.append(future)
-                if len(waiting) == workers * _QUEUED_PER_WORKER:
-                    yield waiting.popleft().result()
-            while waiting:
+        for columns in recorded_episodes(root, rule):
+            if result := _kept(kept, columns, rule):
+                future: Future[Result] = Future()
+                future.set_result(result)
+            else:
+                future = pool.submit(_one_episode, columns, rule)
+            waiting.append(future)
+            if len(waiting) == workers * _QUEUED_PER_WORKER:
                 yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise ZooError(
-                "a worker process was killed, perhaps because memory ran out",
-                do="run the same command again with fewer --workers; finished episodes are kept",
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _one_episode(columns: EpisodeColumns, rule: WaypointRule) -> Result:
@@ -167,20 +153,6 @@ def _kept(kept: dict[int, Result], columns: EpisodeColumns, rule: WaypointRule) 
         del kept[columns.episode_index]
         return None
     return result
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """A killed parent cannot shut its pool down, and its workers would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _line(digest: str, episode: EpisodeWaypoints) -> str:

@@ -85,15 +85,11 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
-def run_and_kill(work: Callable[[], object], seconds: float) -> bool:
-    """Run something in a process group of its own and kill the group after some seconds.
-
-    Returns:
-        Whether it had finished before.
-    """
+def start(work: Callable[[], object]) -> int:
+    """Run something in a process group of its own; the id of both."""
     child = os.fork()
     if child == 0:
-        os.setsid()
+        os.setpgid(0, 0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         # The lock that tqdm shares between processes would stay taken for ever if this one is killed with it.
         tqdm.set_lock(threading.RLock())
@@ -101,6 +97,18 @@ def run_and_kill(work: Callable[[], object], seconds: float) -> bool:
             work()
         finally:
             os._exit(0)
+    # Here too: whoever comes first makes the group, so that there is one to kill from now on.
+    os.setpgid(child, child)
+    return child
+
+
+def run_and_kill(work: Callable[[], object], seconds: float) -> bool:
+    """Run something in a process group of its own and kill the group after some seconds.
+
+    Returns:
+        Whether it had finished before.
+    """
+    child = start(work)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if os.waitpid(child, os.WNOHANG)[0]:

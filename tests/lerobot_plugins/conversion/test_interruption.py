@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rlds_samples import FatalSource, libero_source, modification_times, run_and_kill, tree
+from rlds_samples import FatalSource, libero_source, modification_times, run_and_kill, start, tree
 
 from lerobot_dataset_rlds.source import RldsSource
 
@@ -151,22 +151,25 @@ def test_ctrl_c_says_how_far_it_came(
 
 
 @pytest.fixture
-def working(source: RldsSource, tmp_path: Path) -> int:
-    """A process that converts with two workers and has finished an episode; the leader of its group."""
-    child = os.fork()
-    if child == 0:
-        os.setsid()
+def converting(source: RldsSource, tmp_path: Path) -> int:
+    """A process that converts with two workers; the leader of its group."""
+
+    def convert() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
             write_dataset(source, tmp_path / "dataset", workers=2)
         except KeyboardInterrupt as error:
             (tmp_path / "message").write_text(str(error))
-        finally:
-            os._exit(0)
+
+    return start(convert)
+
+
+@pytest.fixture
+def working(converting: int, tmp_path: Path) -> int:
+    """One that has finished an episode."""
     episodes = Staging.of(tmp_path / "dataset").folder / "episodes"
     wait_until(lambda: bool(modification_times(episodes)))
-    return child
+    return converting
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -184,13 +187,30 @@ def group_is_gone(leader: int) -> bool:
     return False
 
 
-def test_ctrl_c_lets_running_workers_finish(working: int, tmp_path: Path) -> None:
+def workers_of(process: int) -> int:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return sum(b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
+
+
+def interrupted(leader: int, tmp_path: Path) -> int:
+    """Press Ctrl-C; how many episodes are finished, and said to be."""
     staging = Staging.of(tmp_path / "dataset")
-    os.killpg(working, signal.SIGINT)
-    os.waitpid(working, 0)
+    os.killpg(leader, signal.SIGINT)
+    os.waitpid(leader, 0)
     finished = len(modification_times(staging.folder / "episodes"))
     assert f"{finished} of 6 episodes are finished" in (tmp_path / "message").read_text()
     assert not any((staging.folder / "working").iterdir())
+    return finished
+
+
+def test_ctrl_c_lets_running_workers_finish(working: int, tmp_path: Path) -> None:
+    assert interrupted(working, tmp_path) >= 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed under /proc")
+def test_ctrl_c_lets_starting_workers_finish(converting: int, tmp_path: Path) -> None:
+    wait_until(lambda: workers_of(converting) == 2)
+    interrupted(converting, tmp_path)
 
 
 def test_workers_do_not_outlive_a_killed_parent(working: int) -> None:
