@@ -29,6 +29,7 @@ def test_nothing_changes(rows, number):
         assert (with_it() - expected).norm() / expected.norm() <= 2e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBERS)
 def test_almost_nothing_changes_in_bfloat16(rows, number):
     (row,) = (row for name, row in rows.items() if name.startswith(f"{number} "))

@@ -38,6 +38,7 @@ def test_augmentation_is_part_of_the_loss(averaged, toy_root, tmp_path):
     assert plain.losses[-1] != averaged.losses[-1]
 
 
+@pytest.mark.slow
 def test_checkpointing_and_bfloat16_follow_the_plain_run(averaged, toy_root, tmp_path):
     more = ("--steps=2", "--save_freq=1")
     less_memory = train(toy_root, tmp_path / "ckpt", *COMET, *more, "--policy.gradient_checkpointing=true")

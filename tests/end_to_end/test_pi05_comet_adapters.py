@@ -56,6 +56,7 @@ def test_it_resumes_exactly(adapted, tmp_path):
     assert differences(adapted.checkpoint(4), resumed.checkpoint(4)) == [HOST_GENERATOR]
 
 
+@pytest.mark.slow
 def test_the_merged_policy_acts_as_adapter_and_base_do(adapted, toy_root, tmp_path):
     merged = tmp_path / "merged"
     assert main(["checkpoint", "merge-lora", str(adapted.policy()), f"--output={merged}"]) == 0

@@ -261,6 +261,7 @@ def test_openpi_comets_spelling_of_a_control_mode(toy_root, tmp_path, capsys):
     has(said, "pass --policy.control_mode=receding_horizon")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "words"),
     [

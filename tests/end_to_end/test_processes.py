@@ -39,6 +39,7 @@ def succeed(*arguments: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
+@pytest.mark.slow
 @pytest.mark.cli
 def test_a_yaml_file_gives_the_run_of_the_options(uninterrupted, toy_root, tmp_path):
     """LeRobot finds the policy type by itself, and another process computes the same bits."""

@@ -45,6 +45,7 @@ def test_the_same_command_gives_the_same_run(uninterrupted, toy_root, tmp_path):
     assert other.losses != again.losses
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_and_resumes(toy_root, tmp_path, uninterrupted):
     more = (
         "--policy.dtype=bfloat16",

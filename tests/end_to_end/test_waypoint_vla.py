@@ -44,6 +44,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(run, tmp_path):
     assert differences(run.checkpoint(4), resumed.checkpoint(4)) == [HOST_GENERATOR]
 
 
+@pytest.mark.slow
 def test_loader_processes_change_nothing(run, root, tmp_path):
     more = ("--num_workers=2", "--dataloader_multiprocessing_context=fork", "--steps=2")
     other = train(root, tmp_path / "run", *WAYPOINT, "--policy.ema_decay=0.9", *more)
@@ -70,6 +71,7 @@ def test_plans_and_segments_are_scored(run, root, tmp_path):
     assert alone["plan"]["raw"]["mae"] == pytest.approx(plan["raw"]["mae"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--policy.segments_per_plan=0", "--policy.start_state=planned"])
 def test_how_plans_are_followed_is_chosen_when_the_policy_acts(run, root, tmp_path, option):
     metrics = lerobot_eval_here(run.policy(), root, tmp_path, option)
@@ -86,6 +88,7 @@ def test_fine_tuning_looks_the_new_dataset_up(run, other_root, tmp_path):
     assert "normalising with the statistics of local/toy" in tuned.log
 
 
+@pytest.mark.slow
 def test_a_planner_and_an_expert_trained_apart_act_together(root, tmp_path):
     """Two runs with two backbones; one policy with both, made by `checkpoint init`."""
     short = ("--steps=1", "--save_freq=1")
@@ -143,6 +146,7 @@ def test_adapters_resume_exactly(adapted, tmp_path):
     assert differences(adapted.checkpoint(4), resumed.checkpoint(4)) == [HOST_GENERATOR]
 
 
+@pytest.mark.slow
 def test_adapters_are_reloaded_and_merged(adapted, root, tmp_path):
     merged = tmp_path / "merged"
     assert main(["checkpoint", "merge-lora", str(adapted.policy()), f"--output={merged}"]) == 0

@@ -88,6 +88,7 @@ run.finish()
 """
 
 
+@pytest.mark.slow
 def test_offline_runs_of_wandb(tmp_path):
     environment = os.environ | {"WANDB_SILENT": "true", "WANDB_MODE": "offline", "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", OFFLINE], cwd=tmp_path, env=environment, check=True)
