@@ -31,7 +31,7 @@ demo: setup  ## sample episodes -> dataset -> training -> open-loop evaluation -
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
 
 test: setup  ## the tests, under 10 minutes on 2 cores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-full: setup  ## also the long ones
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout=1800

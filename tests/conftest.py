@@ -14,7 +14,8 @@ os.environ["HF_LEROBOT_HOME"] = f"{_CACHES.name}/lerobot"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Idle OpenMP threads must not spin: on a shared machine that slows a training step by a factor of 50.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ["OMP_NUM_THREADS"] = "2"
+# Two cores, for one process or for two workers.
+os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 
 from collections.abc import Iterator  # noqa: E402
 from typing import Any  # noqa: E402
@@ -24,7 +25,7 @@ import torch  # noqa: E402
 
 import lerobot_policy_zoo  # noqa: E402, F401  registers every plugin with LeRobot
 
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(scope="session")
