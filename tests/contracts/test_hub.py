@@ -13,6 +13,7 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.configs.default import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
+from peft import PeftConfig, PeftModel
 from tiny_policies import processors, raw_batch
 
 from lerobot_plugins.checkpoints.card import licence_of, sections
@@ -22,12 +23,24 @@ from lerobot_plugins.errors import ZooError
 REPO = "user/policy"
 
 
-def push(policy) -> None:
+def push(policy, repo_id: str = REPO, **adapter) -> None:
     """What lerobot-train does at its end with --policy.push_to_hub=true."""
-    policy.config.repo_id = REPO
-    policy.push_model_to_hub(TrainPipelineConfig(DatasetConfig("user/data"), policy=policy.config))
+    policy.config.repo_id = repo_id
+    cfg = TrainPipelineConfig(DatasetConfig("user/data"), policy=policy.config)
+    policy.push_model_to_hub(cfg, **adapter)
     for pipeline in processors(policy.config):
-        pipeline.push_to_hub(REPO)
+        pipeline.push_to_hub(repo_id)
+
+
+def loaded(repo_id: str):
+    """As --policy.path=user/policy does; an adapter comes on the base that it names."""
+    config = PreTrainedConfig.from_pretrained(repo_id)
+    config.pretrained_path = repo_id
+    policy_class = get_policy_class(config.type)
+    if not config.use_peft:
+        return policy_class.from_pretrained(repo_id, config=config)
+    base = PeftConfig.from_pretrained(repo_id).base_model_name_or_path
+    return PeftModel.from_pretrained(policy_class.from_pretrained(base, config=config), repo_id)
 
 
 def observed(config) -> dict:
@@ -41,13 +54,38 @@ def test_it_comes_back_the_same(policy, hub, monkeypatch, tmp_path):
     push(policy)
     empty_cache(monkeypatch, tmp_path / "another-machine")
 
-    # As --policy.path=user/policy does.
-    config = PreTrainedConfig.from_pretrained(REPO)
-    config.pretrained_path = REPO
-    loaded = get_policy_class(config.type).from_pretrained(REPO, config=config)
-    before, after = make_pre_post_processors(config, REPO)
-    assert torch.equal(after(loaded.predict_action_chunk(before(observed(config)))), expected)
-    assert loaded.state_dict().keys() == policy.state_dict().keys()
+    found = loaded(REPO)
+    before, after = make_pre_post_processors(found.config, REPO)
+    assert torch.equal(after(found.predict_action_chunk(before(observed(found.config)))), expected)
+    assert found.state_dict().keys() == policy.state_dict().keys()
+
+
+@pytest.mark.slow
+def test_an_adapter_comes_back_on_its_base_of_the_hub(policy, hub, monkeypatch, tmp_path):
+    """The base is named by its id, so that the adapter is worth something to others."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # PEFT asks for it
+    push(policy, "user/base")
+    policy.config.pretrained_path = "user/base"
+    wrapped = policy.wrap_with_peft(peft_cli_overrides={"r": 2})
+    with torch.no_grad():
+        for name, value in wrapped.named_parameters():
+            if "lora_B" in name:
+                value.normal_(std=0.1)
+    push(wrapped, peft_model=wrapped)
+    before, _ = processors(policy.config)
+    expected = wrapped.predict_action_chunk(before(observed(policy.config)))
+    empty_cache(monkeypatch, tmp_path / "another-machine")
+
+    files = hub.model(REPO).files
+    assert "adapter_model.safetensors" in files
+    assert "model.safetensors" not in files
+    assert json.loads(files["adapter_config.json"].content)["base_model_name_or_path"] == "user/base"
+    before, _ = make_pre_post_processors(policy.config, REPO)
+    found, observation = loaded(REPO), before(observed(policy.config))
+    assert torch.equal(found.predict_action_chunk(observation), expected)
+    found.reset()
+    with found.disable_adapter():
+        assert not torch.equal(found.predict_action_chunk(observation), expected)
 
 
 def test_its_card_says_what_it_is(policy, hub):

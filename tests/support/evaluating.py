@@ -13,7 +13,7 @@ from replay_episodes import skip_figures
 from lerobot_env_dataset_replay import recorder
 
 
-def lerobot_eval_here(policy: Path, root: Path, folder: Path, *options: str) -> dict[str, Any]:
+def lerobot_eval_here(policy: Path | str, root: Path, folder: Path, *options: str) -> dict[str, Any]:
     """Replay recorded episodes, the first alone by default; returns the report's metrics."""
     arguments = [
         f"--policy.path={policy}",

@@ -1,6 +1,7 @@
 """The Hub on loopback: as much of its HTTP API as pushing and loading policies and datasets uses.
 
-`huggingface_hub` is led here by its own client factory (`leads_here`) or, in another process, by HF_ENDPOINT.
+`huggingface_hub` is led here by its own client factory, in this process (`leads_here`) or in another
+(`environment`). HF_ENDPOINT alone would not do: cards are validated at huggingface.co in any case.
 Repositories live in memory; a commit is whole or nothing, as on the Hub. Uploads larger than a part
 (multipart) and Xet are refused in words.
 """
@@ -90,7 +91,7 @@ class Hub:
 
     @property
     def endpoint(self) -> str:
-        """For HF_ENDPOINT."""
+        """Its address."""
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def model(self, repo_id: str) -> Repo:
@@ -108,15 +109,36 @@ class Hub:
     @contextlib.contextmanager
     def leads_here(self) -> Iterator[None]:
         """Within this process every request of `huggingface_hub` comes here, offline mode or not."""
-        set_client_factory(lambda: httpx.Client(transport=_ToLoopback(self.endpoint), follow_redirects=True))
+        lead_to(self.endpoint)
         try:
             yield
         finally:
             set_client_factory(default_client_factory)
 
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Variables of another Python process, with a cache of its own, that lead it here."""
+        folder.mkdir(parents=True, exist_ok=True)
+        support = str(Path(__file__).parent)
+        (folder / "sitecustomize.py").write_text(
+            f"import sys\nsys.path.append({support!r})\n"
+            f"import hub_server\nhub_server.lead_to({self.endpoint!r})\n"
+        )
+        return {
+            "PYTHONPATH": str(folder),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HOME": str(folder / "huggingface"),
+            "HF_LEROBOT_HOME": str(folder / "lerobot"),
+            "HF_TOKEN": TOKEN,
+        }
+
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+def lead_to(endpoint: str) -> None:
+    """From here on every request of `huggingface_hub` goes there, and nothing to huggingface.co."""
+    set_client_factory(lambda: httpx.Client(transport=_ToLoopback(endpoint), follow_redirects=True))
 
 
 def empty_cache(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
