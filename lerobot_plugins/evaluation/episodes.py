@@ -27,7 +27,7 @@ from lerobot_plugins.evaluation.scores import ActionRange
 KIND, SCHEMA_VERSION = "open_loop_evaluation", 1
 MANIFEST = "run.json"
 EPISODE_FOLDER = "episodes"
-RESULT_FILES = ("metrics.json", "predictions.csv", "actions.png", "report.html")
+RESULT_FILES = ("metrics.json", "predictions.csv", "inference_log.txt", "actions.png", "report.html")
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_text_of_a_dataset_is_escaped(tmp_path):
 
 def test_rebuilding_gives_the_same_bytes(tmp_path):
     write_report(write_evaluation(tmp_path))
-    names = ("metrics.json", "predictions.csv", "report.html", "actions.png")
+    names = ("metrics.json", "predictions.csv", "inference_log.txt", "report.html", "actions.png")
     first = [(tmp_path / name).read_bytes() for name in names]
     write_report(tmp_path)
     assert first == [(tmp_path / name).read_bytes() for name in names]
@@ -95,11 +95,33 @@ def test_predictions_have_one_row_per_frame(tmp_path):
     assert content.count("\r\n") == 1 + 6 + 7
     rows = list(csv.DictReader(content.splitlines()))
     assert list(rows[0])[:5] == ["dataset", "episode_index", "frame_index", "timestamp", "task"]
-    assert list(rows[0])[5:] == [f"{kind}_{name}" for kind in ("gt", "pred") for name in NAMES]
+    kinds = ("gt", "pred", "gt_norm", "pred_norm", "gt_bin", "pred_bin")
+    assert list(rows[0])[5:] == [f"{kind}_{name}" for kind in kinds for name in NAMES]
     last = rows[-1]
     assert (last["episode_index"], last["frame_index"], last["task"]) == ("1", "6", 'say "hi", twice')
     assert float(last["pred_y"]) - float(last["gt_y"]) == pytest.approx(0.1, abs=1e-6)
-    assert rows[6 + 3]["pred_x"] == ""
+    assert {rows[6 + 3][f"pred{kind}_x"] for kind in ("", "_norm", "_bin")} == {""}
+    # The range of y is [-2, 2]; `fixed` has none.
+    assert float(last["pred_norm_y"]) == pytest.approx(float(last["pred_y"]) / 2, abs=1e-6)
+    assert last["gt_bin_y"] == str(int((float(last["gt_norm_y"]) + 1) * 128))
+    assert (last["gt_gripper"], last["gt_bin_gripper"]) == ("1", "255")
+    assert last["gt_fixed"] == "0.5"
+    assert {last[f"gt_{kind}_fixed"] for kind in ("norm", "bin")} == {""}
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_the_log_tells_every_frame(tmp_path):
+    write_report(write_evaluation(tmp_path, finished=(1,)))
+    lines = (tmp_path / "inference_log.txt").read_text().splitlines()
+    assert "command: lerobot-eval --env.type=dataset_replay" in lines
+    assert "versions: lerobot 0.6.1" in lines
+    assert any(line.startswith("warning: Incomplete: 1 of 2") for line in lines)
+    assert "actions: x y gripper fixed" in lines
+    frames = lines[lines.index("episode 1: task 1") + 1 :]
+    assert len(frames) == 7
+    # Off by 0.1 in ranges of 2, 4 and 2, planned anew every second frame.
+    assert frames[0] == "frame     0     0.000 s  error 0.0833  action 0.1 0.2 -0.9 0.6  chunk of 3"
+    assert [line.endswith("  chunk of 3") for line in frames] == [True, False] * 3 + [True]
 
 
 def test_an_evaluation_of_which_nothing_is_finished(tmp_path):

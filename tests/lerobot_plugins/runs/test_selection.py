@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from replay_episodes import skip_figures
 from tiny_policies import processors, tiny_policy
@@ -149,6 +150,20 @@ def test_real_checkpoints_on_real_episodes(tmp_path, toy_root, monkeypatch, caps
     padded = sum(horizon - 1 - left for left in range(min(horizon, frames)))
     assert sum(table["is_pad"].to_pylist()) == 2 * padded
     name = next(name for name in table.column_names if name.startswith("pred_"))
+    numbers = {
+        kind: np.array(table[f"{kind}_{name.removeprefix('pred_')}"].to_pylist())
+        for kind in ("gt", "gt_norm", "gt_bin", "pred_norm", "pred_bin")
+    }
+    low, high = (
+        np.ravel(LeRobotDatasetMetadata("local/toy", root=toy_root).stats["action"][end])[0]
+        for end in ("min", "max")
+    )
+    np.testing.assert_allclose(numbers["gt_norm"], 2 * (numbers["gt"] - low) / (high - low) - 1, atol=1e-5)
+    for side in ("gt", "pred"):
+        expected = np.clip(np.floor((numbers[f"{side}_norm"] + 1) * 128), 0, 255)
+        assert np.abs(numbers[f"{side}_bin"] - expected).max() <= 1  # float32 rounding of the file
+    assert "samples: 2 per frame, seed 0" in (folder / "chunks_log.txt").read_text()
+    assert "frame     0" in (folder / "inference_log.txt").read_text()
     first, second = (table.filter(pyarrow.compute.equal(table["sample"], n))[name] for n in (0, 1))
     assert first != second
 
