@@ -12,7 +12,7 @@ from lerobot_plugins.checkpoints.statistics import is_policy, policy_statistics
 from lerobot_plugins.diagnosis.adapters import Adapted, adapted_layers, merged_differences
 from lerobot_plugins.diagnosis.figures import Change, Figures, change_of, figures_of
 from lerobot_plugins.diagnosis.stored import Stored, stored_weights
-from lerobot_plugins.diagnosis.training import trained_parameters
+from lerobot_plugins.diagnosis.training import frozen_at_zero, trained_parameters
 from lerobot_plugins.errors import ZooError, first_names
 from lerobot_plugins.statistics.remarks import remarks
 
@@ -111,7 +111,13 @@ def _look(found: Diagnosis, stored: Stored, progress: bool) -> None:
         f for f in found.tensors if f.is_dead and not f.name.startswith(_AVERAGE) and "lora_" not in f.name
     ]
     matrices = [figures for figures in dead if len(figures.shape) > 1]
-    found.find([f.name for f in matrices if f.lowest == 0], "{} matrices are zero, as if never trained")
+    zeros = [figures.name for figures in matrices if figures.lowest == 0]
+    kept = frozen_at_zero(stored) if zeros else set()
+    if idle := [name for name in zeros if name in kept]:
+        found.notes.append(
+            f"{len(idle)} matrices are zero as they began, frozen by the configuration: {first_names(idle)}"
+        )
+    found.find([name for name in zeros if name not in kept], "{} matrices are zero, as if never trained")
     found.find([f.name for f in matrices if f.lowest != 0], "{} matrices hold one value only")
     if vectors := [figures.name for figures in dead if len(figures.shape) <= 1]:
         found.notes.append(f"{len(vectors)} vectors hold one value, as new ones do: {first_names(vectors)}")

@@ -64,6 +64,8 @@ class ZooPolicy(PreTrainedPolicy):
     tied_weights: ClassVar[Mapping[str, str]] = {}
     # Fields of the configuration that shape the network.
     network_fields: ClassVar[Sequence[str]] = ("max_action_dim", "paligemma_variant", "action_expert_variant")
+    # Ends of the names of matrices that begin at zero, and stay so where the configuration freezes them.
+    frozen_at_zero: ClassVar[Sequence[str]] = ()
     # Where the weights of a variant come from unless `init_from` names others: a hub id, or `scratch`.
     pretrained_sources: ClassVar[Mapping[str, str]] = {}
 

@@ -72,6 +72,8 @@ class WaypointVLAPolicy(ZooPolicy):
 
     config_class = WaypointVLAConfig
     name = "waypoint_vla"
+    # Without a say: the planner's own rows beside a table that trains, an expert that does not act.
+    frozen_at_zero: ClassVar[Sequence[str]] = ("token_rows.weight", "norm.dense.weight")
     pretrained_sources = PRETRAINED
     tied_weights: ClassVar[Mapping[str, str]] = pi05_names.TIES
     network_fields: ClassVar[Sequence[str]] = (
