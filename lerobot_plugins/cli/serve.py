@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import importlib.util
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lerobot_plugins.errors import ZooError
@@ -24,7 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", nargs="+", default=[], metavar="KEY=FEATURE", help="what clients call an input of the policy"
     )
-    parser.add_argument("--prompt", help="the task where a client sends none")
+    parser.add_argument(
+        "--preset",
+        choices=("behavior1k",),
+        help="keys as a published evaluation sends them: behavior1k is OmniGibson's with R1 Pro",
+    )
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--prompt", help="the task where a client sends none")
+    task.add_argument(
+        "--tasks",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="meta/tasks.jsonl of the demonstrations: the task of a client that sends task_id",
+    )
     parser.add_argument("--max-sessions", type=int, default=8, help="clients at a time (default: 8)")
     parser.add_argument("--max-mib", type=float, default=32, help="largest message (default: 32)")
     parser.add_argument("--idle-timeout", type=float, default=600, help="seconds (default: 600)")
@@ -42,13 +55,19 @@ def run(arguments: argparse.Namespace) -> int:
     if foreign := [option for option in arguments.host_options if not option.startswith("--policy.")]:
         raise ZooError("unknown options", got=foreign, expected="--policy.FIELD=VALUE")
     from lerobot_plugins import registry
+    from lerobot_plugins.serving.presets import observation_map, read_tasks
     from lerobot_plugins.serving.server import PolicyServer
     from lerobot_plugins.serving.session import load_session
 
     given = dict(_pair(text) for text in arguments.map)
+    tasks = read_tasks(arguments.tasks) if arguments.tasks is not None else None
     registry.load_kind("policy")
     overrides = [f"--{option.removeprefix('--policy.')}" for option in arguments.host_options]
-    template = load_session(arguments.policy_path, overrides, given, arguments.prompt)
+    template = load_session(
+        arguments.policy_path,
+        overrides,
+        lambda config: observation_map(config, given, arguments.prompt, tasks, arguments.preset),
+    )
     server = PolicyServer(
         template,
         arguments.protocol,

@@ -1,6 +1,6 @@
 """What clients call an observation's parts, and what the policy calls them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lerobot_plugins.errors import ZooError
+from lerobot_plugins.errors import ZooError, first_names
 
 _PROMPTS = ("prompt", "task")
-# Padding cameras of stock policies: absent by design.
-_ABSENT = "empty_camera"
+_TASK_ID = "task_id"
 
 
 @dataclass(frozen=True)
@@ -24,27 +23,20 @@ class ObservationMap:
         pictures: Which of them are pictures.
         given: Client's key -> feature; a feature named here is taken from no other key.
         prompt: The task where a message has none.
+        tasks: Number -> task, for clients that send `task_id`.
+        conversions: Feature -> what makes it of the client's numbers.
     """
 
     features: Mapping[str, tuple[int, ...]]
     pictures: frozenset[str]
     given: Mapping[str, str] = field(default_factory=dict)
     prompt: str | None = None
+    tasks: Mapping[int, str] = field(default_factory=dict)
+    conversions: Mapping[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.given.values()) - set(self.features)):
             raise ZooError("--map names no input of the policy", got=unknown, expected=sorted(self.features))
-
-    @classmethod
-    def of(cls, config: Any, given: Mapping[str, str], prompt: str | None) -> "ObservationMap":
-        """The map of a policy's configuration."""
-        inputs = {name: f for name, f in config.input_features.items() if _ABSENT not in name}
-        return cls(
-            features={name: tuple(f.shape) for name, f in inputs.items()},
-            pictures=frozenset(name for name, f in inputs.items() if f.type.name == "VISUAL"),
-            given=given,
-            prompt=prompt,
-        )
 
     def keys(self, feature: str) -> tuple[str, ...]:
         """Keys under which a client may send a feature: LeRobot's name, and openpi's ways to say it."""
@@ -75,13 +67,18 @@ class ObservationMap:
                     do=f"send it under that key, or start the server with --map YOUR_KEY={feature}",
                 )
             value, key = sent[found[0]], found[0]
-            batch[feature] = _picture(value, key) if feature in self.pictures else _vector(value, key, shape)
+            if feature in self.pictures:
+                batch[feature] = _picture(value, key)
+            else:
+                batch[feature] = _vector(value, key, shape, self.conversions.get(feature))
         batch["task"] = [self._prompt(sent)]
         batch["robot_type"] = ""
         return batch
 
     def _prompt(self, sent: Mapping[str, Any]) -> str:
         found = next((sent[key] for key in _PROMPTS if key in sent), self.prompt)
+        if found is None and self.tasks and _TASK_ID in sent:
+            found = self._task(sent[_TASK_ID])
         if not isinstance(found, str):
             raise ZooError(
                 "the observation has no task as text",
@@ -90,6 +87,17 @@ class ObservationMap:
                 do="send `prompt`, or start the server with --prompt",
             )
         return found
+
+    def _task(self, value: Any) -> str:
+        numbers = np.asarray(value).ravel()
+        if numbers.size != 1 or numbers.dtype.kind not in "iu" or int(numbers[0]) not in self.tasks:
+            raise ZooError(
+                f"{_TASK_ID} names no task of the server",
+                got=str(value)[:50],
+                expected=f"one of {first_names(self.tasks)}",
+                do="send `prompt`, or start the server with the --tasks of these demonstrations",
+            )
+        return self.tasks[int(numbers[0])]
 
 
 def _flat(message: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -109,11 +117,15 @@ def _picture(value: Any, key: str) -> Tensor:
     return rgb_HWC.permute(2, 0, 1).unsqueeze(0).float() / 255
 
 
-def _vector(value: Any, key: str, shape: tuple[int, ...]) -> Tensor:
+def _vector(
+    value: Any, key: str, shape: tuple[int, ...], convert: Callable[[np.ndarray], np.ndarray] | None
+) -> Tensor:
     try:
         array = np.array(value, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ZooError(f"{key} is no array of numbers", got=_described(value), expected=shape) from error
+    if convert is not None and array.ndim:
+        array = convert(array)
     if array.shape != shape:
         raise ZooError(f"{key} has another shape than the policy's", got=array.shape, expected=shape)
     if not np.isfinite(array).all():

@@ -1,7 +1,10 @@
 """Messages: msgpack with numpy arrays, as openpi's client packs them; numbers, text and arrays, nothing else.
 
 An array is a map of `__ndarray__`, `data`, `dtype`, `shape`; a numpy scalar one of `__npgeneric__`, `data`,
-`dtype`. Objects, records, complex numbers, extension types and other tags are refused.
+`dtype`; OmniGibson's tensor one of `__torch__` and the fields of an array, its dtype by name (`float32`).
+Objects, records, complex numbers, extension types and other tags are refused.
+
+Source: openpi's `msgpack_numpy.py`; StanfordVL/BEHAVIOR-1K, `learning/utils/network_utils.py`.
 """
 
 import math
@@ -10,6 +13,7 @@ from typing import Any
 
 import msgpack
 import numpy as np
+from torch import Tensor
 
 from lerobot_plugins.errors import ZooError
 
@@ -18,16 +22,23 @@ MAX_ITEMS = 65_536  # entries of all lists and maps of a message; pictures are o
 _MAX_LENGTH = 4_096  # entries of one list or map
 _MAX_DIMS = 8
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
-_ARRAY, _SCALAR = "__ndarray__", "__npgeneric__"
+# torch writes its dtypes with its own name before them, where it writes them at all.
+_TENSOR_DTYPE = re.compile(r"(?:torch\.)?(bool|u?int(?:8|16|32|64)|float(?:16|32|64))")
+_ARRAY, _SCALAR, _TENSOR = "__ndarray__", "__npgeneric__", "__torch__"
+_FIELDS = {
+    _ARRAY: {"data", "dtype", "shape"},
+    _TENSOR: {"data", "dtype", "shape"},
+    _SCALAR: {"data", "dtype"},
+}
 
 
 def pack(message: Any) -> bytes:
-    """A message as openpi's client reads it."""
+    """A message as the clients of openpi and OmniGibson read it; tensors as the latter's."""
     return msgpack.packb(message, default=_tagged)
 
 
 def unpack(frame: bytes, max_bytes: int) -> Any:
-    """What a frame says; arrays are read-only views of it.
+    """What a frame says; arrays and tensors are arrays, read-only views of it.
 
     Raises:
         ZooError: It is no message of numbers, text and arrays, or larger, longer or deeper than allowed.
@@ -85,6 +96,12 @@ def _text(key: Any) -> str:
 
 
 def _tagged(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        if not (name := _TENSOR_DTYPE.fullmatch(str(value.dtype))):
+            raise ZooError("tensors of this dtype are not sent", got=value.dtype)
+        array = value.detach().cpu().numpy()
+        fields = {"data": array.tobytes(), "dtype": name[1], "shape": array.shape}
+        return {_TENSOR.encode(): True} | {key.encode(): field for key, field in fields.items()}
     if isinstance(value, np.ndarray | np.generic) and not _DTYPE.fullmatch(value.dtype.str):
         raise ZooError("arrays of this dtype are not sent", got=value.dtype)
     if isinstance(value, np.ndarray):
@@ -105,15 +122,24 @@ def _untagged(value: Any, depth: int) -> Any:
     tags = [key for key in value if key.startswith("__")]
     if not tags:
         return {key: _untagged(item, depth + 1) for key, item in value.items()}
-    names = {_ARRAY: {"data", "dtype", "shape"}, _SCALAR: {"data", "dtype"}}.get(tags[0])
+    names = _FIELDS.get(tags[0])
     if names is None or set(value) != names | {tags[0]}:
         raise ZooError(
             "the message holds something that is not unpacked",
             got=", ".join(sorted(value))[:200],
-            expected=f"{_ARRAY} with data, dtype and shape, or {_SCALAR} with data and dtype",
+            expected=f"{_ARRAY} or {_TENSOR} with data, dtype and shape, or {_SCALAR} with data and dtype",
         )
+    if tags[0] == _TENSOR:
+        return _array(value, _tensor_dtype(value["dtype"]))
     dtype = _dtype(value["dtype"])
     return _array(value, dtype) if tags[0] == _ARRAY else _scalar(value["data"], dtype)
+
+
+def _tensor_dtype(name: Any) -> np.dtype:
+    found = _TENSOR_DTYPE.fullmatch(_text(name))
+    if found is None:
+        raise ZooError("tensors of this dtype are refused", got=_text(name)[:50], expected="such as float32")
+    return np.dtype(found[1])
 
 
 def _dtype(name: Any) -> np.dtype:

@@ -1,7 +1,7 @@
 """The websocket server, in the protocols of openpi and of OmniGibson.
 
 On connection the server sends a map of metadata. Each observation is answered by a map: `actions` (H, A) in
-openpi's protocol, `action` (A,) in OmniGibson's, both with `server_timing`. `{"reset": true}` starts an
+openpi's protocol, `action` (1, A) in OmniGibson's, both with `server_timing`. `{"reset": true}` starts an
 episode and has no answer. An error is answered by text; after one of the client's the connection goes on,
 after one of the policy's it is closed. GET /healthz answers OK.
 """
@@ -62,6 +62,9 @@ class PolicyServer:
                 compression=None,  # pictures hardly shrink
                 max_size=self.max_bytes,
                 max_queue=2,
+                # A simulator that loads a scene answers no pings for minutes: OmniGibson's own times.
+                ping_interval=60,
+                ping_timeout=300,
                 process_request=self._greet,
             )
         except OSError as error:
@@ -70,12 +73,14 @@ class PolicyServer:
     def metadata(self) -> dict[str, Any]:
         """What a client is told first: the policy, and the keys under which its inputs may be sent."""
         observations, config = self.template.observations, self.template.policy.config
+        width = list(config.output_features["action"].shape)
         return {
             "protocol": self.protocol,
             "policy_type": config.type,
+            "prompt": observations.prompt,
             "observation_keys": {name: list(observations.keys(name)) for name in observations.features},
             "observation_shapes": {name: list(shape) for name, shape in observations.features.items()},
-            "action_shape": list(config.output_features["action"].shape),
+            "action_shape": [1, *width] if self.protocol == "omnigibson" else width,
         }
 
     def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -136,7 +141,8 @@ class PolicyServer:
         if self.protocol == "openpi":
             answer = {"actions": await self._compute(session.chunk, message)}
         else:
-            answer = {"action": await self._compute(session.action, message)}
+            action_A = await self._compute(session.action, message)
+            answer = {"action": action_A[None]}
         self.answered += 1
         return answer | {"server_timing": {"infer_ms": 1000 * (time.perf_counter() - began)}}
 

@@ -4,6 +4,7 @@ Legend: H chunk length, A action dims.
 """
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,16 @@ class Session:
         return self.after(action_1A)[0].float().cpu().numpy()
 
 
-def load_session(path: str, overrides: list[str], given: dict[str, str], prompt: str | None) -> Session:
+def load_session(path: str, overrides: list[str], describe: Callable[[Any], ObservationMap]) -> Session:
     """The policy of a checkpoint folder or hub id, ready to act.
 
     Args:
         overrides: Fields of its configuration, as `--device=cpu`.
-        given: See `ObservationMap`, likewise `prompt`.
+        describe: Configuration -> what clients call its inputs.
     """
     config = PreTrainedConfig.from_pretrained(path, cli_overrides=overrides)
     config.pretrained_path = Path(path)
-    observations = ObservationMap.of(config, given, prompt)
+    observations = describe(config)
     policy: Any = get_policy_class(config.type).from_pretrained(path, config=config)
     device = {"device_processor": {"device": str(config.device)}}
     before, after = make_pre_post_processors(config, pretrained_path=path, preprocessor_overrides=device)

@@ -1,6 +1,7 @@
 import msgpack
 import numpy as np
 import pytest
+import torch
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.serving.packing import pack, unpack
@@ -18,6 +19,19 @@ def test_arrays_come_back_as_they_were(dtype):
     assert back["t"] == "text"
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float32])
+def test_tensors_come_as_arrays(dtype):
+    tensor = torch.arange(6).reshape(2, 3).to(dtype)
+    frame = pack({"a": tensor.T})
+    back = unpack(frame, LIMIT)["a"]
+    np.testing.assert_array_equal(back, tensor.T.numpy())
+    assert back.dtype == tensor.numpy().dtype
+    # Its own reader makes a dtype of the name; one that torch itself has written begins with `torch.`.
+    assert np.dtype(msgpack.unpackb(frame)["a"][b"dtype"]) == tensor.numpy().dtype
+    sent = msgpack.unpackb(frame)["a"] | {b"dtype": str(dtype)}
+    np.testing.assert_array_equal(unpack(msgpack.packb(sent), LIMIT), tensor.T.numpy())
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -27,6 +41,10 @@ def test_arrays_come_back_as_they_were(dtype):
         {b"__ndarray__": True, b"data": b"\0" * 8, b"dtype": "<f4", b"shape": [-1, -2]},
         {b"__ndarray__": True, b"data": b"\0" * 8, b"dtype": "<f4", b"shape": [2], b"more": 1},
         {b"__npgeneric__": True, b"data": 300, b"dtype": "|u1"},
+        {b"__torch__": True, b"data": b"\0" * 8, b"dtype": "bfloat16", b"shape": [4]},
+        {b"__torch__": True, b"data": b"\0" * 8, b"dtype": "float32", b"shape": [3]},
+        {b"__torch__": True, b"data": b"\0" * 8, b"dtype": "float32"},
+        {b"__torch__": True, b"data": b"\0" * 8, b"dtype": "os.system", b"shape": [2]},
         {b"__pickle__": b"..."},
         {1: 2},
         [[[[[[[[[[1]]]]]]]]]],
@@ -57,3 +75,5 @@ def test_deep_frames_and_frames_of_empty_lists_are_refused():
 def test_objects_are_not_sent():
     with pytest.raises(ZooError):
         pack({"a": np.array([object()])})
+    with pytest.raises(ZooError):
+        pack({"a": torch.zeros(2, dtype=torch.bfloat16)})

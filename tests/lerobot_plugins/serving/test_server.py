@@ -69,11 +69,11 @@ def test_sessions_do_not_mix_and_reset_starts_an_episode(template):
             await b.recv()
             for _ in range(4):
                 answers = await asyncio.gather(ask(a, first), ask(b, second))
-                found[0].append(answers[0]["action"])
-                found[1].append(answers[1]["action"])
+                found[0].append(answers[0]["action"][0])
+                found[1].append(answers[1]["action"][0])
             await a.send(pack({"reset": True}))
             for _ in range(4):
-                found[2].append((await ask(a, first))["action"])
+                found[2].append((await ask(a, first))["action"][0])
         return found
 
     found = asyncio.run(talk())
