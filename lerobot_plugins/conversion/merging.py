@@ -2,6 +2,7 @@
 
 Episodes are staged out of the parts as a conversion stages them, and assembled by the same code; so a merge
 may be killed and continued, and the parts of a split conversion become what the whole would have been.
+Episodes that are repeated are staged once.
 """
 
 import json
@@ -11,125 +12,94 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from lerobot_plugins import __version__
-from lerobot_plugins.conversion.assembly import Assembly
 from lerobot_plugins.conversion.layout import FileLimits
 from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.conversion.matching import differences
+from lerobot_plugins.conversion.merged_assembly import MergedAssembly
+from lerobot_plugins.conversion.mixing import Mixing, Mixture, mix
 from lerobot_plugins.conversion.part import Part
 from lerobot_plugins.conversion.provenance import SCHEMA_VERSION
 from lerobot_plugins.conversion.quarantine import QUARANTINE_PATH
 from lerobot_plugins.conversion.quarantine import SCHEMA_VERSION as QUARANTINE_SCHEMA
-from lerobot_plugins.conversion.staged import StagedEpisode
 from lerobot_plugins.conversion.staging import Staging, require_new
 from lerobot_plugins.conversion.writer import Conversion, continuable
 from lerobot_plugins.errors import ZooError
-from lerobot_plugins.statistics.exact import Statistics
 
 logger = logging.getLogger(__name__)
 
 
-def merge_datasets(roots: Sequence[Path], output: Path, limits: FileLimits | None = None) -> Conversion:
+def merge_datasets(
+    roots: Sequence[Path],
+    output: Path,
+    limits: FileLimits | None = None,
+    *,
+    mixing: Mixing | None = None,
+    statistics_of: Path | None = None,
+) -> Conversion:
     """Merge LeRobotDatasets v3, in the order in which they are given.
 
     Args:
         roots: Their folders.
         output: The folder to create; episodes are staged in `<output>.partial`.
         limits: Sizes of files; LeRobot's own by default.
+        mixing: What is repeated; nothing by default.
+        statistics_of: The one of `roots` whose `meta/stats.json` the merged dataset gets; None computes
+            exact ones over all its frames, repeated ones counted as often as they are there.
 
     Returns:
         What was made.
 
     Raises:
         ZooError: A dataset is incomplete or damaged, the datasets differ in form, parts of a split conversion
-            are missing or out of order, or `output` exists.
+            are missing or out of order, the mixture cannot be made, or `output` exists.
     """
     require_new(output)
-    parts = [Part.open(root) for root in roots]
-    _require_one_form(parts)
-    _require_whole(parts)
+    mixing = mixing or Mixing()
+    parts, mixture = plan_merge(roots, mixing)
+    source = _part_of(parts, statistics_of)
     limits = limits or FileLimits()
+    _tell_of_the_rest(parts)
     provenance = _provenance(parts, limits)
-    places = [(part, number) for part in parts for number in range(len(part.episodes))]
+    if not (mixing.is_plain and source is None):
+        provenance["mixture"] = _describe(mixing, mixture, parts, source)
+    places = {piece: index for index, piece in enumerate(dict.fromkeys(mixture.pieces))}
     staging = Staging.of(output)
     with continuable(staging, len(places)), staging.opened(json.loads(json.dumps(provenance))):
-        for index, (part, number) in enumerate(tqdm(places, desc="copying", unit="episode")):
+        for piece, index in tqdm(places.items(), desc="copying", unit="episode"):
             if not staging.is_finished(index):
-                with located(f"{part.root}, episode {number}"), staging.write_episode(index) as folder:
-                    part.stage(number, folder)
-        folders = [staging.episode(index) for index in range(len(places))]
-        assembly = _MergedAssembly(parts, folders, limits, staging.dataset)
+                part = parts[piece.part]
+                with (
+                    located(f"{part.root}, episode {piece.episode}"),
+                    staging.write_episode(index) as folder,
+                ):
+                    part.stage(piece.episode, folder, piece.start, piece.stop)
+        folders = [staging.episode(places[piece]) for piece in mixture.pieces]
+        assembly = MergedAssembly(parts, mixture, folders, limits, staging.dataset, source)
         with tqdm(total=len(folders), desc="assembling", unit="episode") as bar:
             assembly.write(provenance, bar.update)
         _write_quarantine(parts, staging.dataset)
         staging.dataset.rename(output)
         staging.remove()
-    return Conversion(output, len(places), sum(assembly.lengths), {})
+    return Conversion(output, len(folders), sum(assembly.lengths), {})
 
 
-class _MergedAssembly(Assembly):
-    """The writing of a merged dataset: what the parts know of their pictures is taken from them."""
+def plan_merge(roots: Sequence[Path], mixing: Mixing) -> tuple[list[Part], Mixture]:
+    """Open datasets, check that they go together, and decide what the merged one holds.
 
-    def __init__(
-        self, parts: Sequence[Part], folders: Sequence[Path], limits: FileLimits, root: Path
-    ) -> None:
-        super().__init__(_Form(parts[0]), folders, "video", limits, root)  # type: ignore[arg-type]
-        self.parts = parts
-        self.features = {
-            key: {**feature, "shape": tuple(feature["shape"])}
-            for key, feature in parts[0].info["features"].items()
-        }
-        self.known_rows = [row for part in parts for row in part.episodes]
-        counted = [part.histograms for part in parts]
-        if all(histograms is not None and set(histograms) == set(self.cameras) for histograms in counted):
-            for camera in self.cameras:
-                self.histograms[camera] = np.sum([part.histograms[camera] for part in parts], axis=0)  # type: ignore[index]
-        elif self.cameras:
-            logger.warning(
-                "quantiles of pictures are averages of the parts': not all parts have "
-                "meta/picture_histograms.json"
-            )
-
-    def _count_pictures(self, episode: StagedEpisode) -> None:
-        """They were counted in the parts."""
-
-    def _all_pictures(self, camera: str) -> Statistics:
-        if self.histograms:
-            statistics = super()._all_pictures(camera)
-            counts = [part.statistics[camera]["count"] for part in self.parts]
-            return statistics | {"count": np.sum(counts, axis=0)}
-        from lerobot.datasets.compute_stats import aggregate_feature_stats
-
-        return aggregate_feature_stats(
-            [
-                {name: np.array(value) for name, value in part.statistics[camera].items()}
-                for part in self.parts
-            ]
-        )
-
-    def _episode_pictures(self, camera: str, index: int, episode: StagedEpisode) -> Statistics:
-        prefix = f"stats/{camera}/"
-        return {
-            key.removeprefix(prefix): np.array(value)
-            for key, value in self.known_rows[index].items()
-            if key.startswith(prefix) and value is not None
-        }
+    Raises:
+        ZooError: See `merge_datasets`.
+    """
+    parts = [Part.open(root) for root in roots]
+    _require_one_form(parts, at_least=2 if mixing.is_plain else 1)
+    _require_whole(parts)
+    return parts, mix(parts, mixing)
 
 
-class _Form:
-    """What an assembly asks a source for."""
-
-    def __init__(self, part: Part) -> None:
-        self.fps = part.info["fps"]
-        self.robot_type = part.info.get("robot_type")
-        self.features = part.info["features"]
-
-
-def _require_one_form(parts: Sequence[Part]) -> None:
-    if len(parts) < 2:
+def _require_one_form(parts: Sequence[Part], at_least: int) -> None:
+    if len(parts) < at_least:
         raise ZooError("nothing to merge", got=f"{len(parts)} dataset", expected="at least two")
     roots = [part.root.resolve() for part in parts]
     if len(set(roots)) < len(roots):
@@ -166,6 +136,41 @@ def _require_whole(parts: Sequence[Part]) -> None:
                 expected=f"also {', '.join(map(str, missing))}",
                 do="convert them: the same command with the other --shard",
             )
+
+
+def _tell_of_the_rest(parts: Sequence[Part]) -> None:
+    """What other tools keep beside a dataset counts its frames, and does not fit another."""
+    for part in parts:
+        if others := part.other_files:
+            logger.warning(
+                "not carried over from %s, make them again: meta/%s", part.root, ", meta/".join(others)
+            )
+
+
+def _part_of(parts: Sequence[Part], root: Path | None) -> Part | None:
+    if root is None:
+        return None
+    for part in parts:
+        if part.root.resolve() == root.resolve():
+            return part
+    raise ZooError(
+        "the statistics of a dataset that is not merged are asked for",
+        got=root,
+        expected="one of " + ", ".join(str(part.root) for part in parts),
+        do="pass --statistics-of=all, or one of them",
+    )
+
+
+def _describe(
+    mixing: Mixing, mixture: Mixture, parts: Sequence[Part], statistics_of: Part | None
+) -> dict[str, Any]:
+    """For each episode where it comes from: number of the part, episode there, first frame, frames."""
+    return {
+        **mixing.describe(),
+        "statistics_of": "all" if statistics_of is None else statistics_of.root.name,
+        "frames": [mixture.frames_of(number) for number in range(len(parts))],
+        "episodes": [[piece.part, piece.episode, piece.start, piece.length] for piece in mixture.pieces],
+    }
 
 
 def _provenance(parts: Sequence[Part], limits: FileLimits) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lerobot_plugins.conversion import video
-from lerobot_plugins.conversion.histograms import read_histograms
+from lerobot_plugins.conversion.histograms import HISTOGRAMS_PATH, read_histograms
 from lerobot_plugins.conversion.matching import ADDED_COLUMNS, read_info
 from lerobot_plugins.conversion.parquet_rows import cursor
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
@@ -26,6 +26,10 @@ from lerobot_plugins.errors import ZooError
 
 # A frame's time is its number divided by the rate, as float32.
 _TIME_TOLERANCE = 1e-3
+_KNOWN = {
+    *("info.json", "stats.json", "tasks.parquet", "episodes"),
+    *(Path(path).name for path in (PROVENANCE_PATH, QUARANTINE_PATH, HISTOGRAMS_PATH)),
+}
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,15 @@ class Part:
         return [key for key, feature in self.info["features"].items() if is_camera(feature)]
 
     @property
+    def other_files(self) -> list[str]:
+        """What `meta/` holds of other tools, such as waypoints."""
+        return sorted(
+            path.name
+            for path in (self.root / "meta").iterdir()
+            if path.name not in _KNOWN and not path.name.startswith(".")
+        )
+
+    @property
     def shard(self) -> tuple[int, int] | None:
         """Which part of how many, if a conversion was split."""
         found = ((self.provenance or {}).get("source") or {}).get("shard")
@@ -121,58 +134,97 @@ class Part:
             "provenance": self.provenance,
         }
 
-    def stage(self, number: int, folder: Path) -> None:
+    def stage(self, number: int, folder: Path, start: int = 0, stop: int | None = None) -> None:
         """Stage one episode: its numbers and tasks, its pictures' files or its videos as they are.
+
+        Args:
+            number: The episode.
+            folder: Where to write.
+            start: First frame of it; of videos a key frame.
+            stop: One after the last; None is the episode's end.
 
         Raises:
             ZooError: A file is damaged, or has other frames than `meta/episodes` says.
         """
         row = self.episodes[number]
-        batches = self._rows(row)
+        stop = row["length"] if stop is None else stop
         features = self.info["features"]
+        wanted = tuple(key for key, feature in features.items() if feature["dtype"] != "video")
+        batches = self._rows(row, wanted, start, stop)
         columns = {
             key: np.concatenate([_numbers(batch[key], feature) for batch in batches])
             for key, feature in features.items()
             if not is_camera(feature) and key not in ADDED_COLUMNS
         }
-        self._check(row, batches)
-        indices = [index for batch in batches for index in batch["task_index"].to_pylist()]
-        staged = StagedEpisode.of([self.tasks[index] for index in indices], columns)
+        self._check(row, batches, start, stop)
+        staged = StagedEpisode.of(self._tasks(batches), columns)
         for camera in self.cameras:
             if features[camera]["dtype"] == "image":
                 staged.picture_ends[camera] = _copy_pictures(
                     [batch[camera] for batch in batches], pictures_path(folder, camera)
                 )
             else:
-                self._cut_video(camera, row, video_path(folder, camera))
+                path, begin = self._video(camera, row)
+                begin += start / self.info["fps"]
+                video.cut(path, begin, stop - start, self.info["fps"], video_path(folder, camera))
         staged.save(folder)
 
-    def _rows(self, row: Mapping[str, Any]) -> list[pa.RecordBatch]:
-        chunk, file = _place(row)
-        first = self.first_rows[chunk, file]
-        path = self.root / self.info["data_path"].format(chunk_index=chunk, file_index=file)
-        wanted = tuple(key for key, feature in self.info["features"].items() if feature["dtype"] != "video")
-        start, stop = row["dataset_from_index"] - first, row["dataset_to_index"] - first
-        return list(cursor(path, wanted, str(path.relative_to(self.root))).rows(start, stop))
+    def tasks_of(self, number: int) -> list[str]:
+        """The task of each frame of an episode."""
+        row = self.episodes[number]
+        return self._tasks(self._rows(row, ("task_index",), 0, row["length"]))
 
-    def _check(self, row: Mapping[str, Any], batches: list[pa.RecordBatch]) -> None:
+    def key_frame(self, number: int, frame: int) -> int:
+        """The last frame of an episode, not after `frame`, from which all of its videos can be cut."""
+        row = self.episodes[number]
+        cameras = [camera for camera in self.cameras if self.info["features"][camera]["dtype"] == "video"]
+        while True:
+            earlier = min(
+                (self._key_frame(camera, row, frame) for camera in cameras),
+                default=frame,
+            )
+            if earlier == frame:
+                return frame
+            frame = earlier
+
+    def _key_frame(self, camera: str, row: Mapping[str, Any], frame: int) -> int:
+        path, begin = self._video(camera, row)
+        return video.key_frame(path, begin, frame, self.info["fps"])
+
+    def _tasks(self, batches: list[pa.RecordBatch]) -> list[str]:
+        return [self.tasks[index] for batch in batches for index in batch["task_index"].to_pylist()]
+
+    def _rows(
+        self, row: Mapping[str, Any], wanted: tuple[str, ...], start: int, stop: int
+    ) -> list[pa.RecordBatch]:
+        """Frames `start` to `stop` of an episode."""
+        chunk, file = _place(row)
+        begin = row["dataset_from_index"] - self.first_rows[chunk, file]
+        # Up to the episode's end where that is wanted: whether it is the row's length is checked.
+        end = row["dataset_to_index"] - row["dataset_from_index"] if stop == row["length"] else stop
+        path = self.root / self.info["data_path"].format(chunk_index=chunk, file_index=file)
+        rows = cursor(path, wanted, str(path.relative_to(self.root))).rows(begin + start, begin + end)
+        return list(rows)
+
+    def _check(self, row: Mapping[str, Any], batches: list[pa.RecordBatch], start: int, stop: int) -> None:
         episode, time = (
             np.concatenate([batch[key].to_numpy() for batch in batches])
             for key in ("episode_index", "timestamp")
         )
-        if (episode != row["episode_index"]).any() or len(episode) != row["length"]:
+        if (episode != row["episode_index"]).any() or len(episode) != stop - start:
             raise ZooError(
                 f"{self.root}: meta/episodes and the data files disagree",
                 got=f"rows of the episodes {np.unique(episode).tolist()}, {len(episode)} of them",
-                expected=f"{row['length']} rows of episode {row['episode_index']}",
+                expected=f"{stop - start} rows of episode {row['episode_index']}",
             )
-        if np.abs(time - np.arange(len(time)) / self.info["fps"]).max() > _TIME_TOLERANCE:
+        if np.abs(time - np.arange(start, stop) / self.info["fps"]).max() > _TIME_TOLERANCE:
             raise ZooError(
                 f"{self.root}, episode {row['episode_index']}: time stamps are not frame / fps",
                 do="lerobot-plugins doctor says which",
             )
 
-    def _cut_video(self, camera: str, row: Mapping[str, Any], target: Path) -> None:
+    def _video(self, camera: str, row: Mapping[str, Any]) -> tuple[Path, float]:
+        """The file that shows an episode, and when it begins there, in seconds."""
         prefix = f"videos/{camera}/"
         path = self.root / self.info["video_path"].format(
             video_key=camera,
@@ -181,7 +233,7 @@ class Part:
         )
         if not path.is_file():
             raise ZooError(f"{self.root} lacks a video", got=f"no {path.relative_to(self.root)}")
-        video.cut(path, row[prefix + "from_timestamp"], row["length"], self.info["fps"], target)
+        return path, row[prefix + "from_timestamp"]
 
 
 def _place(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -120,6 +120,31 @@ def cut(path: Path, start: float, length: int, fps: int, target: Path) -> None:
             container.mux(packet)
 
 
+def key_frame(path: Path, start: float, frame: int, fps: int) -> int:
+    """The last frame of an episode, not after `frame`, at which its video can be cut.
+
+    Args:
+        path: A video file of a dataset.
+        start: When the episode begins in it, in seconds, with a key frame.
+        frame: A frame of the episode.
+        fps: The frame rate.
+    """
+    with av.open(str(path)) as clip:
+        source = clip.streams.video[0]
+        # Half a frame later, so that rounding loses no frame.
+        wanted = round((start + (frame + 0.5) / fps) / source.time_base)
+        clip.seek(wanted, stream=source)
+        # A seek may land before the last key frame.
+        keys = []
+        for packet in clip.demux(source):
+            if packet.pts is None or packet.pts > wanted:
+                break
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+        found = round((float(max(keys) * source.time_base) - start) * fps) if keys else 0
+        return max(found, 0)
+
+
 def concatenate(parts: Sequence[Path], lengths: Sequence[int], fps: int, path: Path) -> None:
     """Join videos without encoding again.
 
