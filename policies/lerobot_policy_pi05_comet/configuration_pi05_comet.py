@@ -58,6 +58,8 @@ class PI05CometConfig(ZooPolicyConfig):
         loss_over_padded_dims: Average the loss over all `max_action_dim` dims, as openpi does; its values are
             not comparable with those over the real dims.
         loss_over_padded_actions: Count the repeated actions behind an episode's end, as openpi does.
+        loss_weights_path: A table of how much each frame or episode of the training dataset counts in the
+            loss, a `.json` or `.parquet` file; None is off. Losses of evaluations are not weighed.
         vlm_grad_scale: Factor on the gradient that flows from the expert into PaliGemma; 0 stops it.
         control_mode: `receding_horizon` executes a chunk to its end; `temporal_ensemble` predicts at every
             step and averages; `receding_temporal` predicts every `replan_interval` steps and averages.
@@ -85,6 +87,7 @@ class PI05CometConfig(ZooPolicyConfig):
     image_augmentation: bool = True
     loss_over_padded_dims: bool = False
     loss_over_padded_actions: bool = False
+    loss_weights_path: str | None = None
     vlm_grad_scale: float = 1.0
 
     control_mode: str = "receding_horizon"

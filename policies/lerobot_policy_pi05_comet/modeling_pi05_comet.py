@@ -30,6 +30,7 @@ from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.base import ZooPolicy
 from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.control import make_queues
+from lerobot_plugins.policy.loss_weights import LossWeights, row_weights
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.noise import chunk_noise
 from lerobot_plugins.policy.pi05_weights import PRETRAINED, Changes, load_pretrained, pretrained_source
@@ -63,6 +64,7 @@ class PI05CometPolicy(ZooPolicy):
         **kwargs: Any,
     ) -> None:
         super().__init__(config, dataset_stats, dataset_meta, load_backbone)
+        self.loss_weights = LossWeights.of_run(config.loss_weights_path, dataset_meta)
         source = pretrained_source(config) if load_backbone else None
         if source is None:
             self.model = build_network(config)
@@ -160,7 +162,7 @@ class PI05CometPolicy(ZooPolicy):
     def loss_terms(
         self, batch: dict[str, Any], rng: np.random.Generator
     ) -> tuple[list[LossTerm], dict[str, Tensor]]:
-        """Squared velocity errors over the dims that count, (B, H, A) or (B, H, P), all with weight 1."""
+        """Squared velocity errors over the dims that count, (B, H, A) or (B, H, P); rows may have weights."""
         width = self.config.action_width
         action_BHP = F.pad(batch[ACTION].float(), (0, self.config.max_action_dim - width))
         noise_BHP = sample_noise(rng, action_BHP.shape).to(action_BHP.device)
@@ -179,7 +181,8 @@ class PI05CometPolicy(ZooPolicy):
             if part.shape[-1]
         }
         error = error_BHP if self.config.loss_over_padded_dims else error_BHP[..., :width]
-        return [LossTerm(error, error.new_ones(1), per_action=True)], logs
+        weight = row_weights(self.loss_weights if self.training else None, batch, error)
+        return [LossTerm(error, weight, per_action=True)], logs
 
     def velocity_errors(
         self, prefix: Prefix, action_BHP: Tensor, noise_BHP: Tensor, time_B: Tensor

@@ -1,5 +1,6 @@
 """Stock `lerobot-train` on `pi05_comet`: exact resume with augmentation and averages; the LIBERO sample."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from comet import COMET, HOST_GENERATOR, normalizer_of
 from evaluating import lerobot_eval_here
 from safetensors.torch import load_file
 from training import Run, differences, interrupted_after, resume, train
+
+from lerobot_plugins.errors import ZooError
+from lerobot_policy_pi05_comet.modeling_pi05_comet import PI05CometPolicy
 
 # Resume.
 
@@ -49,6 +53,24 @@ def test_checkpointing_and_bfloat16_follow_the_plain_run(averaged, toy_root, tmp
     assert differences(whole.checkpoint(2), resumed.checkpoint(2)) == [HOST_GENERATOR]
     stored = load_file(whole.policy() / "model.safetensors")
     assert {str(value.dtype) for value in stored.values()} <= {"torch.float32", "torch.bfloat16"}
+
+
+def test_frames_weigh_as_the_table_says(averaged, toy_root, tmp_path):
+    frames = 30
+
+    def trained(name: str, values: list[float]) -> Run:
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"frames": values}))
+        return train(toy_root, tmp_path / name, *COMET, "--steps=1", f"--policy.loss_weights_path={path}")
+
+    other = trained("other", [1.0 + i % 3 for i in range(frames)])
+    assert other.losses[0] == pytest.approx(averaged.losses[0], rel=0.5)
+    assert other.losses[0] != averaged.losses[0]
+    # A policy that acts needs no table.
+    (tmp_path / "other.json").unlink()
+    assert PI05CometPolicy.from_pretrained(other.policy()).loss_weights is None
+    with pytest.raises(ZooError, match="1 frames are missing"):
+        trained("short", [1.0] * (frames - 1))
 
 
 # The LIBERO sample.

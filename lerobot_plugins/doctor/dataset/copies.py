@@ -4,6 +4,9 @@ T frames.
 """
 
 import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -20,11 +23,14 @@ class Copies:
 
     Args:
         dimensions: Of state and action.
+        repeats: Episodes that are there again on purpose -> the first of them.
     """
 
     name = "copies"
 
-    def __init__(self, dimensions: list[Dimension]) -> None:
+    def __init__(self, dimensions: list[Dimension], repeats: Mapping[int, int] | None = None) -> None:
+        self._repeats = repeats or {}
+        self._meant = 0
         self._features = list(dict.fromkeys(d.feature for d in dimensions))
         self._episodes: dict[bytes, int] = {}
         self._twice: list[tuple[int, int, int]] = []
@@ -43,7 +49,9 @@ class Copies:
             return  # nothing moves: the business of other checks
         digest = hashlib.sha256(np.ascontiguousarray(rows_TD).tobytes()).digest()
         original = self._episodes.setdefault(digest, episode.index)
-        if original != episode.index:
+        if original != episode.index and self._repeats.get(episode.index) == original:
+            self._meant += 1
+        elif original != episode.index:
             self._twice.append((episode.index, original, len(episode)))
         elif repeated := _repetition(rows_TD):
             place = Place(episode.index, repeated[0])
@@ -74,9 +82,28 @@ class Copies:
             )
             for place, length in self._repeated
         ]
-        return findings or [ok(self.name, f"no two of {self._seen} episodes are equal")] * bool(
-            self._features
-        )
+        if findings or not self._features:
+            return findings
+        if self._meant:
+            return [
+                ok(self.name, f"{self._meant} of {self._seen} episodes repeat others, as they were mixed to")
+            ]
+        return [ok(self.name, f"no two of {self._seen} episodes are equal")]
+
+
+def mixed_repeats(root: Path) -> dict[int, int]:
+    """Episodes that `lerobot-plugins merge` repeated -> the first of them; empty for other datasets."""
+    try:
+        provenance = json.loads((root / "meta" / "provenance.json").read_text(encoding="utf-8"))
+        origins = [tuple(origin) for origin in provenance["mixture"]["episodes"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # of another tool, or not readable, which is not this check's business
+    first: dict[tuple, int] = {}
+    return {
+        episode: first[origin]
+        for episode, origin in enumerate(origins)
+        if first.setdefault(origin, episode) != episode
+    }
 
 
 def _repetition(rows_TD: np.ndarray) -> tuple[int, int] | None:

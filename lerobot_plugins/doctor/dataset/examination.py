@@ -4,7 +4,7 @@ A check that explains a column (degrees, exchanged arms) takes it from those beh
 one finding and not five.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lerobot_plugins.doctor.dataset.agreement import Agreement
 from lerobot_plugins.doctor.dataset.cameras import camera_findings
 from lerobot_plugins.doctor.dataset.clock import Clock
-from lerobot_plugins.doctor.dataset.copies import Copies
+from lerobot_plugins.doctor.dataset.copies import Copies, mixed_repeats
 from lerobot_plugins.doctor.dataset.dimensions import INDEX_FEATURES, Description, Dimension, describe
 from lerobot_plugins.doctor.dataset.findings import DatasetFinding, ok
 from lerobot_plugins.doctor.dataset.finite import Finite, without_gaps
@@ -41,9 +41,10 @@ class Numbers:
 
     Args:
         description: The dataset's numbers.
+        repeats: Episodes that are there again on purpose -> the first of them.
     """
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description, repeats: Mapping[int, int] | None = None) -> None:
         everything = [d for dimensions in description.dimensions.values() for d in dimensions]
         states, actions = description.of_state(), description.of_action()
         self._description = description
@@ -54,7 +55,7 @@ class Numbers:
         self._frozen = Frozen(self._pairs, description.fps)
         self._jumps = Jumps(states, actions, {d for pair in self._pairs for d in pair}, description.fps)
         self._quaternions = Quaternions(states)
-        self._copies = Copies([*states, *actions])
+        self._copies = Copies([*states, *actions], repeats)
         self._speeds = Speeds(states, description.fps)
         #: Episodes in which the robot moves.
         self.moving: set[int] = set()
@@ -124,7 +125,7 @@ def examine(
         return [*findings, ok("indices", f"not checked, nor any number: {', '.join(missing)} cannot be read")]
     vectors = {key: recorded.features[key] for key in readable}
     description = describe(vectors, recorded.fps, known.layout, known.contract)
-    numbers = Numbers(description)
+    numbers = Numbers(description, mixed_repeats(root))
     total = recorded.info.get("total_tasks")
     indices = Indices(recorded.episodes, recorded.fps)
     clock = Clock(recorded.fps)

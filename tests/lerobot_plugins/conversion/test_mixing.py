@@ -17,6 +17,7 @@ from lerobot_plugins.cli.main import main
 from lerobot_plugins.conversion.merging import merge_datasets
 from lerobot_plugins.conversion.mixing import Mixing, spread
 from lerobot_plugins.conversion.part import Part
+from lerobot_plugins.doctor.dataset.examination import examine
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.exact import exact_statistics
 from lerobot_plugins.waypoints.rule import PRESETS
@@ -172,6 +173,8 @@ def test_stretches_of_a_task_become_episodes_cut_at_key_frames(
     assert len(found) == 10 + 7
     mixed = LeRobotDataset("local/x", root=tmp_path / "mixed", video_backend="pyav")
     whole = LeRobotDataset("local/x", root=source, video_backend="pyav")
+    said = [finding for finding in examine(tmp_path / "mixed", progress=False) if finding.name == "copies"]
+    assert [finding.detail for finding in said] == ["5 of 17 episodes repeat others, as they were mixed to"]
     starts = mixed.meta.episodes["dataset_from_index"]
     for episode in (2, 10, 11, 12, 16):
         _, number, start, length = found[episode]
