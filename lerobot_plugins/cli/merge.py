@@ -56,8 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     if mixture.moved:
         print(f"stretches begin up to {mixture.moved} frames early, at key frames of the videos", flush=True)
     whose = arguments.statistics_of
-    if whose is None and not mixing.is_plain:
-        require_choice(parts)
+    if not mixing.is_plain:
+        if whose is None:
+            require_choice(parts)
+        whose = whose or "all"
+        said = "exact over all frames of the mixture" if whose == "all" else f"those of {whose}"
+        print(f"statistics: {said}", flush=True)
     elif whose is None and not any(part.shard for part in parts) and (apart := furthest(parts)):
         print(f"statistics are exact over all frames; those of the datasets differ: {apart}", flush=True)
     if arguments.dry_run:

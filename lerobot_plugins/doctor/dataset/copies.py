@@ -4,9 +4,7 @@ T frames.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -89,21 +87,6 @@ class Copies:
                 ok(self.name, f"{self._meant} of {self._seen} episodes repeat others, as they were mixed to")
             ]
         return [ok(self.name, f"no two of {self._seen} episodes are equal")]
-
-
-def mixed_repeats(root: Path) -> dict[int, int]:
-    """Episodes that `lerobot-plugins merge` repeated -> the first of them; empty for other datasets."""
-    try:
-        provenance = json.loads((root / "meta" / "provenance.json").read_text(encoding="utf-8"))
-        origins = [tuple(origin) for origin in provenance["mixture"]["episodes"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # of another tool, or not readable, which is not this check's business
-    first: dict[tuple, int] = {}
-    return {
-        episode: first[origin]
-        for episode, origin in enumerate(origins)
-        if first.setdefault(origin, episode) != episode
-    }
 
 
 def _repetition(rows_TD: np.ndarray) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lerobot_plugins.doctor.dataset.agreement import Agreement
 from lerobot_plugins.doctor.dataset.cameras import camera_findings
 from lerobot_plugins.doctor.dataset.clock import Clock
-from lerobot_plugins.doctor.dataset.copies import Copies, mixed_repeats
+from lerobot_plugins.doctor.dataset.copies import Copies
 from lerobot_plugins.doctor.dataset.dimensions import INDEX_FEATURES, Description, Dimension, describe
 from lerobot_plugins.doctor.dataset.findings import DatasetFinding, ok
 from lerobot_plugins.doctor.dataset.finite import Finite, without_gaps
@@ -23,6 +23,7 @@ from lerobot_plugins.doctor.dataset.indices import Indices
 from lerobot_plugins.doctor.dataset.jumps import Jumps
 from lerobot_plugins.doctor.dataset.known_robot import know_robot, other_layout_findings
 from lerobot_plugins.doctor.dataset.limits import exchanged_findings, limit_findings
+from lerobot_plugins.doctor.dataset.mixed import mixed_repeats
 from lerobot_plugins.doctor.dataset.order import order_findings
 from lerobot_plugins.doctor.dataset.quaternions import Quaternions
 from lerobot_plugins.doctor.dataset.ranges import Ranges
