@@ -107,11 +107,22 @@ class ExactNormalization(ProcessorStep):
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take the checkpoint's statistics, unless a new run asks for its own dataset's."""
+        """Take the checkpoint's statistics, unless a new run asks for its own dataset's.
+
+        Raises:
+            ZooError: They are not those that the step's JSON was written with.
+        """
         stored: Stats = {}
         for flat, tensor in state.items():
             key, name = flat.rsplit(".", 1)
             stored.setdefault(key, {})[name] = tensor.numpy()
+        if self.stats_hash is not None and self.stats_hash != (found := statistics_hash(stored)):
+            raise ZooError(
+                "the statistics of a processor are not those it was saved with",
+                got=found,
+                expected=f"{self.stats_hash}, as its JSON says, of {self.dataset or 'the training dataset'}",
+                do="copy or download the checkpoint again: a file is damaged or of another checkpoint",
+            )
         run = runtime.training_run()
         if run is not None:
             self.modes = modes_of(run.config, self.modes)

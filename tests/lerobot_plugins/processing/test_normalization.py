@@ -13,6 +13,7 @@ from feature_stats import stats_of
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.lerobot_types import TransitionKey
 from lerobot.processor import PolicyProcessorPipeline
+from safetensors.torch import load_file, save_file
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation import trace
@@ -158,6 +159,19 @@ def test_a_checkpoint_carries_its_statistics(tmp_path):
         step(transition(state=state))[TransitionKey.OBSERVATION][STATE],
     )
     assert (loaded.stats_hash, loaded.dataset) == (step.stats_hash, "local/fresh")
+
+
+def test_statistics_of_another_checkpoint_are_refused(tmp_path):
+    """A state file beside the JSON of another: half copied, half downloaded, or changed by hand."""
+    step, _ = fresh(stub_config(), table())
+    runtime.bind(None, None)
+    reload(step, tmp_path)
+    (path,) = tmp_path.glob("*.safetensors")
+    state = load_file(path)
+    state["action.max"] = state["action.max"] + 1
+    save_file(state, path)
+    with pytest.raises(ZooError, match="not those it was saved with"):
+        PolicyProcessorPipeline.from_pretrained(tmp_path, config_filename="policy_preprocessor.json")
 
 
 def test_fine_tuning_takes_the_new_datasets_statistics_and_warns(tmp_path, caplog):
