@@ -27,6 +27,8 @@ TEXT = {
     "head_dim": 16,
     "vocab_size": 264,
 }
+# What makes it a PaliGemma 2.
+GEMMA2 = {"model_type": "gemma2", "query_pre_attn_scalar": 16, "attn_logit_softcapping": 5.0}
 
 
 def micro_geometry(text: dict | None = None, vision: dict | None = None) -> dict:

@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 import torch
 from small_tokenizer import save_tokenizer
-from tiny_paligemma import MICRO_HEAD, micro_geometry, save_tiny
+from tiny_paligemma import GEMMA2, MICRO_HEAD, micro_geometry, save_tiny
 from tiny_policies import observation_batch, tiny_config, tiny_policy, training_batch
 
 from lerobot_plugins.errors import ZooError
 from lerobot_policy_paligemma_flow.modeling_paligemma_flow import PaliGemmaFlowPolicy
 
 TYPE = "paligemma_flow"
-GEMMA2 = {"model_type": "gemma2", "query_pre_attn_scalar": 16, "attn_logit_softcapping": 5.0}
 
 
 @pytest.fixture(scope="module")
