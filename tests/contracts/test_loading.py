@@ -62,7 +62,7 @@ def test_a_policy_loaded_to_act_is_stored_in_the_dtype_it_computes_in(policy_typ
 
 
 def test_each_wrong_tensor_is_named(policy, checkpoint, tmp_path):
-    """In turn, every third tensor is lacking, the next has another shape, and one nobody asked for lies beside."""
+    """In turn, every third tensor is lacking, the next has another shape, and an unknown one is there."""
     tensors = load_file(checkpoint / "model.safetensors")
     names = sorted(tensors)
     assert len(names) > 50
