@@ -44,12 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
     from lerobot_plugins.conversion.merging import merge_datasets, plan_merge
     from lerobot_plugins.conversion.mixed_statistics import furthest, require_choice
     from lerobot_plugins.conversion.mixing import Mixing, shares
+    from lerobot_plugins.conversion.staging import require_new
 
     mixing = Mixing(
         None if arguments.ratios is None else tuple(arguments.ratios),
         None if arguments.repeat is None else tuple(arguments.repeat),
         dict(_pair(text) for text in arguments.repeat_task),
     )
+    if not arguments.dry_run:
+        require_new(arguments.output)
     parts, mixture = plan_merge(arguments.dataset, mixing)
     if not mixing.is_plain or arguments.dry_run:
         print("\n".join(shares(parts, mixture, mixing)), flush=True)

@@ -6,6 +6,7 @@ their times as integers in a time base that divides a frame, and are shifted by 
 T frames; H, W, C height, width, channels.
 """
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ COLOUR = Encoding(
 _X265 = "lossless=1:bframes=0:pools=none:frame-threads=1:log-level=error"
 DEPTH = Encoding("libx265", "gray12le", "gray12le", {"g": "2", "x265-params": _X265})
 
+# The type of H.265's NAL unit, table 7-1 of the standard.
+_CRA = 21
+
 
 def encode(
     images_T: Iterable[np.ndarray], fps: int, shape: Sequence[int], path: Path, encoding: Encoding = COLOUR
@@ -79,6 +83,9 @@ def encode(
 def cut(path: Path, start: float, length: int, fps: int, target: Path) -> None:
     """Copy an episode out of a video without encoding again; the inverse of `concatenate`.
 
+    Only of H.265 that goes on at `start`, which decoders do not take apart from what it is joined to, are the
+    pictures encoded again, without loss.
+
     Args:
         path: A video file of a dataset.
         start: When the episode begins in it, in seconds.
@@ -89,10 +96,8 @@ def cut(path: Path, start: float, length: int, fps: int, target: Path) -> None:
     Raises:
         ZooError: The video has other frames there, or the episode does not begin with a key frame.
     """
-    with av.open(str(path)) as clip, av.open(str(target), "w") as container:
+    with av.open(str(path)) as clip:
         source = clip.streams.video[0]
-        stream = container.add_stream_from_template(source, opaque=True)
-        stream.time_base = source.time_base
         frame = 1 / (fps * source.time_base)
         first, end = (
             round(start / source.time_base - frame / 2),
@@ -112,12 +117,51 @@ def cut(path: Path, start: float, length: int, fps: int, target: Path) -> None:
                 got=f"{len(packets)} frames; it {begins} with a key frame",
                 expected="what meta/episodes says, from a key frame on",
             )
-        begin = min(packet.pts for packet in packets)
-        for packet in packets:
-            packet.pts -= begin
-            packet.dts -= begin
-            packet.stream = stream
-            container.mux(packet)
+        if source.codec_context.name == "hevc" and _goes_on(packets[0], source.codec_context.extradata):
+            _encode_again(clip, range(first, end), fps, target)
+            return
+        with av.open(str(target), "w") as container:
+            stream = container.add_stream_from_template(source, opaque=True)
+            stream.time_base = source.time_base
+            begin = min(packet.pts for packet in packets)
+            for packet in packets:
+                packet.pts -= begin
+                packet.dts -= begin
+                packet.stream = stream
+                container.mux(packet)
+
+
+def _goes_on(packet: av.Packet, configuration: bytes | None) -> bool:
+    """Whether an H.265 key frame counts on from the pictures before it (CRA), unlike one that begins."""
+    size = (configuration[21] & 3) + 1 if configuration and len(configuration) > 21 else 4
+    content = bytes(packet)
+    place = 0
+    while place + size < len(content):
+        if content[place + size] >> 1 & 0x3F == _CRA:
+            return True
+        place += size + int.from_bytes(content[place : place + size])
+    return False
+
+
+def _encode_again(clip: av.container.InputContainer, times: range, fps: int, target: Path) -> None:
+    """Encode the pictures shown at these times of a video of depth, whose encoding loses nothing."""
+    source = clip.streams.video[0]
+    clip.seek(times.start, stream=source)
+    decoded = itertools.takewhile(lambda shown: shown.pts < times.stop, clip.decode(source))
+    pictures = (shown.to_ndarray() for shown in decoded if shown.pts >= times.start)
+    shape = (source.height, source.width, 1)
+    if source.pix_fmt == DEPTH.pixel_format:
+        encode(pictures, fps, shape, target, DEPTH)
+        with av.open(str(target)) as made:
+            if made.streams.video[0].codec_context.extradata == source.codec_context.extradata:
+                return
+        target.unlink()
+    raise ZooError(
+        "an H.265 video cannot be cut inside of an episode: it was not encoded as depth is here",
+        got=f"{source.pix_fmt} of {Path(clip.name).name}",
+        expected="videos of another codec, or depth that was converted by this project",
+        do="repeat whole episodes, or leave this camera out of the dataset",
+    )
 
 
 def key_frame(path: Path, start: float, frame: int, fps: int) -> int:

@@ -1,5 +1,6 @@
 """BEHAVIOR-1K from recorded demonstrations to scores of the robot's parts, with the stock commands."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from comet import COMET, CPU, NETWORK, normalizer_of
 from evaluating import lerobot_eval_here
 from lerobot.configs import PreTrainedConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from omnigibson_client import CAMERA_KEYS, simulated
 from openpi_checkpoints import ASSET_ID, write_jax_checkpoint
 from training import Run, train
 
@@ -16,6 +18,8 @@ from lerobot_plugins.checkpoints.openpi_assets import read_assets
 from lerobot_plugins.cli.main import main
 from lerobot_plugins.contracts import r1pro
 from lerobot_plugins.processing import runtime
+from lerobot_plugins.serving.presets import observation_map
+from lerobot_plugins.serving.session import load_session
 from lerobot_plugins.statistics.exact import exact_statistics
 from lerobot_plugins.statistics.hashing import statistics_hash
 
@@ -28,7 +32,7 @@ PARTS = {"base": 3, "torso": 4, "left arm": 7, "right arm": 7, "grippers": 2}
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three converted demonstrations, the head's depth included."""
     folder = tmp_path_factory.mktemp("b1k")
-    demos = write_sample(folder / "demos", frames=10, depth="yuv420p12le")
+    demos = write_sample(folder / "demos", frames=16, depth="yuv420p12le")
     options = ("--repo-id=local/b1k", f"--root={folder / 'converted'}", "--depth=head", "--prompts=skill")
     assert main(["convert", "behavior1k", str(demos), *options]) == 0
     return folder / "converted"
@@ -37,6 +41,48 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(root, tmp_path_factory.mktemp("trained") / "run", *COMET, *DATASET)
+
+
+def test_a_trained_policy_is_served_to_the_simulator(trained):
+    session = load_session(
+        str(trained.policy()),
+        ["--device=cpu"],
+        lambda config: observation_map(config, {}, tasks={0: "turn on the radio"}, preset="behavior1k"),
+    )
+    sent = simulated(0)
+    action = session.spawn().action(sent)
+    assert action.shape == (23,)
+    state = r1pro.state_from_proprioception(sent["robot_r1::proprio"])
+    pictures = {
+        f"observation/rgb/{name}": sent[CAMERA_KEYS[name]] for name in ("head", "left_wrist", "right_wrist")
+    }
+    plain = load_session(
+        str(trained.policy()),
+        ["--device=cpu"],
+        lambda config: observation_map(config, {}, "turn on the radio"),
+    )
+    np.testing.assert_array_equal(action, plain.spawn().action(pictures | {"observation/state": state}))
+
+
+def test_a_skill_is_repeated_with_its_depth(root, tmp_path):
+    whole = LeRobotDataset("local/b1k", root=root, video_backend="pyav")
+    phrase = next(task for task in whole.meta.tasks.index if task.startswith("pick up"))
+    command = ["merge", str(root), "--repeat-task", f"{phrase}=2", "--output", str(tmp_path / "mixed")]
+    assert main(command) == 0
+    mixed = LeRobotDataset("local/b1k", root=tmp_path / "mixed", video_backend="pyav")
+    origins = json.loads((tmp_path / "mixed/meta/provenance.json").read_text())["mixture"]["episodes"]
+    assert len(origins) > 3
+    first = whole.meta.episodes["dataset_from_index"]
+    index = len(whole)
+    for _, number, start, length in origins[3:]:
+        assert 0 < length < 16
+        for frame in range(length):
+            one, other = mixed[index], whole[first[number] + start + frame]
+            assert one["task"] == other["task"]
+            for key in (*CAMERAS, "observation.images.depth.head", "observation.state", "action"):
+                assert (one[key] == other[key]).all(), (number, frame, key)
+            index += 1
+    assert index == len(mixed)
 
 
 def evaluate(policy: Path, root: Path, folder: Path, *options: str) -> dict:

@@ -85,3 +85,36 @@ def test_odd_sizes_are_encoded(tmp_path: Path) -> None:
 def test_pictures_that_the_encoder_refuses_are_named(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match=r"refuses pictures of 2x2 pixels[^$]*--images jpeg"):
         video.encode(iter([np.zeros((2, 2, 3), np.uint8)]), 10, (2, 2, 3), tmp_path / "small.mp4")
+
+
+def stretch(path: Path, frame: int, length: int, target: Path) -> int:
+    """Cut at the key frame before a frame, which is returned."""
+    begin = video.key_frame(path, 0.0, frame, 30)
+    video.cut(path, begin / 30, length, 30, target)
+    return begin
+
+
+def test_stretches_of_videos_join_as_they_were(tmp_path: Path) -> None:
+    whole = encode(tmp_path / "whole.mp4", 20, 30)
+    codes = [np.random.default_rng(k).integers(0, 4096, (64, 64)).astype(np.uint16) for k in range(20)]
+    depths = tmp_path / "depths.mp4"
+    video.encode(codes, 30, (64, 64, 1), depths, video.DEPTH)
+    for path, pixel_format in ((whole, "rgb24"), (depths, "gray12le")):
+        parts = [tmp_path / f"{path.stem}-{i}.mp4" for i in range(3)]
+        begins = [stretch(path, frame, 6, part) for frame, part in zip((7, 8, 8), parts, strict=True)]
+        assert begins == [6, 8, 8]
+        video.concatenate([path, *parts], [20, 6, 6, 6], 30, tmp_path / "joined.mp4")
+        shown, found = pixels(path, pixel_format), pixels(tmp_path / "joined.mp4", pixel_format)
+        expected = [*shown, *shown[6:12], *shown[8:14], *shown[8:14]]
+        assert len(found) == len(expected)
+        assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+
+
+def test_other_peoples_h265_is_not_cut_inside(tmp_path: Path) -> None:
+    options = {"g": "2", "x265-params": "bframes=0:log-level=error"}
+    other = video.Encoding("libx265", "yuv420p", "rgb24", options)
+    video.encode((picture(k) for k in range(8)), 30, SHAPE, tmp_path / "a.mp4", other)
+    with pytest.raises(ZooError, match="cannot be cut inside"):
+        stretch(tmp_path / "a.mp4", 5, 3, tmp_path / "b.mp4")
+    assert not (tmp_path / "b.mp4").exists()
+    assert stretch(tmp_path / "a.mp4", 1, 3, tmp_path / "b.mp4") == 0
