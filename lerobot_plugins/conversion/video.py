@@ -84,7 +84,7 @@ def cut(path: Path, start: float, length: int, fps: int, target: Path) -> None:
     """Copy an episode out of a video without encoding again; the inverse of `concatenate`.
 
     Only of H.265 that goes on at `start`, which decoders do not take apart from what it is joined to, are the
-    pictures encoded again, without loss.
+    pictures encoded again, as depth always is.
 
     Args:
         path: A video file of a dataset.
@@ -144,7 +144,7 @@ def _goes_on(packet: av.Packet, configuration: bytes | None) -> bool:
 
 
 def _encode_again(clip: av.container.InputContainer, times: range, fps: int, target: Path) -> None:
-    """Encode the pictures shown at these times of a video of depth, whose encoding loses nothing."""
+    """Encode the pictures shown at these times of a video of depth, with the settings that made it."""
     source = clip.streams.video[0]
     clip.seek(times.start, stream=source)
     decoded = itertools.takewhile(lambda shown: shown.pts < times.stop, clip.decode(source))
