@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from lerobot_plugins.errors import ZooError
@@ -41,7 +42,7 @@ def worker_pool(
         ZooError: A worker was killed.
     """
     context = multiprocessing.get_context("spawn")
-    with WorkerPool(workers, context, _start, (prepare, *arguments)) as pool:
+    with WorkerPool(workers, context, partial(_start, prepare, *arguments)) as pool:
         try:
             yield pool
         except BrokenProcessPool as error:
