@@ -15,7 +15,7 @@ S = V*N + L prefix tokens, D language width, Q query heads, K key/value heads, E
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,12 +40,14 @@ class Prefix:
         mask_BS: True where a token is real.
         position_BS: Rotary positions: each real token's rank among the real tokens of its row, from 0.
         keys_values: Per layer, rotated keys and values, each (B, K, S, E); empty unless asked for.
+        between: Hidden states (B, S, D) between layers, without a norm, as `after` asked for.
     """
 
     hidden_BSD: Tensor | None
     mask_BS: Tensor
     position_BS: Tensor
     keys_values: list[tuple[Tensor, Tensor]]
+    between: list[Tensor] = field(default_factory=list)
 
 
 def positions_from_mask(mask_BS: Tensor) -> Tensor:
@@ -137,6 +139,7 @@ class PrefixEncoder(nn.Module):
         *,
         keys_values: bool = False,
         hidden: bool = True,
+        after: Sequence[int] = (),
         resampler: Resampler | None = None,
     ) -> Prefix:
         """Encode one batch of observations.
@@ -149,6 +152,7 @@ class PrefixEncoder(nn.Module):
             token_mask_BL: True where a prompt token is real.
             keys_values: Keep every layer's keys and values.
             hidden: Compute the last hidden states. Without them the last layer stops at its keys and values.
+            after: Layers, counted from 1 and in order, whose outputs are kept too.
             resampler: See `embed_images`.
 
         Raises:
@@ -156,7 +160,7 @@ class PrefixEncoder(nn.Module):
         """
         pictures = self.embed_images(images_BChw, image_masks_B, resampler)
         x_BSD, mask_BS = self.with_prompt(*pictures, tokens_BL, token_mask_BL)
-        return self.encode(x_BSD, mask_BS, keys_values=keys_values, hidden=hidden)
+        return self.encode(x_BSD, mask_BS, keys_values=keys_values, hidden=hidden, after=after)
 
     def with_prompt(
         self, pictures_BND: Tensor, picture_mask_BN: Tensor, tokens_BL: Tensor, token_mask_BL: Tensor
@@ -218,6 +222,7 @@ class PrefixEncoder(nn.Module):
         keys_values: bool = False,
         hidden: bool = True,
         causal: int = 0,
+        after: Sequence[int] = (),
     ) -> Prefix:
         """Run the language model over embedded tokens, bidirectional among the unmasked ones.
 
@@ -232,6 +237,7 @@ class PrefixEncoder(nn.Module):
             rank_S = (torch.arange(length, device=mask_BS.device) - (length - causal)).clamp(min=-1)
             visible = visible & (rank_S <= rank_S[:, None])
         kept: list[tuple[Tensor, Tensor]] = []
+        between: list[Tensor] = []
         layers = self.language_model.layers
         for index, layer in enumerate(layers):
             last = index == len(layers) - 1
@@ -239,8 +245,10 @@ class PrefixEncoder(nn.Module):
             x_BSD, k, v = self._run(language_layer, layer, x_BSD, visible, cos, sin, outputs)
             if keys_values:
                 kept.append((k, v))
+            if index + 1 in after:
+                between.append(x_BSD)
         final = self.language_model.norm(x_BSD) if hidden else None
-        return Prefix(hidden_BSD=final, mask_BS=mask_BS, position_BS=position_BS, keys_values=kept)
+        return Prefix(final, mask_BS, position_BS, kept, between)
 
     def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
         """One layer, recomputed in the backward pass when checkpointing is on."""

@@ -14,6 +14,7 @@ from lerobot_policy_paligemma_flow.history import HISTORY_MODES
 
 # action_expert_variant -> width, depth, attention heads of the DiT head
 HEADS = {"dit_165m": (1024, 8, 16), "tiny": (128, 4, 4)}
+CONTEXT_SOURCES = ("last", "layerwise")
 TRAINED_RESAMPLERS = ("mlp", "perceiver")
 
 
@@ -31,6 +32,8 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         mlp_hidden_dims: Layers of the `mlp` head.
         head_width: Width of the head; None takes the variant's. Likewise `head_depth`, `head_num_heads`.
         head_mlp_ratio: Hidden width of a head block's MLP over its width.
+        context_source: What the head's blocks attend to: the `last` hidden states of the language model, or
+            `layerwise`: block i of N those of layer ceil((i + 1) L / N) of its L.
         head_dropout: Dropout inside the head; None is 0 for `dit` and 0.1 for `mlp`.
         use_state_input: Give `observation.state` to the head.
         use_aux_camera: False keeps the first camera only.
@@ -45,6 +48,9 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
             times the language model's for `perceiver`.
         vlm_num_layers: Keep the language model's first layers only; None keeps all. Chosen once: the weights
             of the others are not part of the policy.
+        state_clip: Normalised states are clipped to [-state_clip, state_clip], so that a robot far outside of
+            its statistics does not drive the head far outside of its training; None never clips. Without
+            normalisation (`identity`) nothing is clipped.
         state_dropout: Share of training samples whose states are hidden from the head.
         init_revision: Revision of `init_from` on the Hub.
         vlm_config: Geometry of the PaliGemma, filled in at the first construction, so that a checkpoint is
@@ -76,6 +82,8 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
     head_type: str = "dit"
     mlp_hidden_dims: list[int] = field(default_factory=lambda: [512, 256])
 
+    context_source: str = "last"
+
     use_state_input: bool = True
     use_aux_camera: bool = True
     history_mode: str = "auto"
@@ -84,6 +92,7 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
     resampler_depth: int = 2
     resampler_hidden_dim: int | None = None
     vlm_num_layers: int | None = None
+    state_clip: float | None = 5.0
     state_dropout: float = 0.0
     init_revision: str | None = None
     vlm_config: dict[str, Any] | None = None
@@ -132,7 +141,20 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
                 got=f"state_dropout={self.state_dropout}, use_state_input={self.use_state_input}",
                 expected="a share in [0, 1), above 0 only with use_state_input",
             )
+        if self.state_clip is not None and self.state_clip < 1:
+            raise ZooError(
+                "state_clip would cut off states that the statistics contain",
+                got=self.state_clip,
+                expected="1 or more, in normalised units; null is off",
+            )
         self._one_of("head_type", ("dit", "mlp"))
+        self._one_of("context_source", CONTEXT_SOURCES)
+        if self.head_type == "mlp" and self.context_source == "layerwise":
+            raise ZooError(
+                "the mlp head reads the prefix once and has no blocks to give layers to",
+                got="head_type=mlp, context_source=layerwise",
+                do="pass --policy.head_type=dit, or leave --policy.context_source out",
+            )
         if not self.mlp_hidden_dims or min(self.mlp_hidden_dims) < 1:
             raise ZooError("mlp_hidden_dims must be widths of at least one layer", got=self.mlp_hidden_dims)
         if self.head_dropout is not None and not 0 <= self.head_dropout < 1:
@@ -227,6 +249,11 @@ class PaliGemmaFlowConfig(ZooPolicyConfig):
         if self.history_mode != "auto":
             return self.history_mode
         return "last" if self.n_obs_steps == 1 else "per_frame"
+
+    @property
+    def state_limit(self) -> float | None:
+        """Bound of normalised states; None without one."""
+        return None if self.state_normalization == "identity" else self.state_clip
 
     @property
     def bounded_actions(self) -> bool:

@@ -7,17 +7,19 @@ table per block. Blocks and output start at zero, so the first velocity is 0 and
 E[noise^2] + E[action^2].
 
 Legend: B observations, K draws per observation, R = B*K rows, H chunk length, A action dims, P state dims,
-T state steps, Z tokens (states + chunk), W head width, N heads, E head dim, S prefix tokens, D prefix width.
+T state steps, Z tokens (states + chunk), W head width, N heads, E head dim, S prefix tokens, D prefix width,
+G layers of the language model that are attended to.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lerobot_plugins.nn.flow_matching import sinusoidal_embedding
 from lerobot_plugins.nn.precision import float32_island, no_autocast
+from lerobot_policy_paligemma_flow.layers import TimeMLP, states_of_steps, two_layers, zero_linear
 
-TIME_EMBEDDING = 256
 MODULATIONS = 9  # scale, shift and gate of self-attention, cross-attention and MLP
 
 Context = list[tuple[Tensor, Tensor]]  # per block: keys and values of the prefix, each (B, N, S, E)
@@ -104,6 +106,7 @@ class FlowHead(nn.Module):
         state_steps: Observation steps whose states are seen, one token each.
         chunk_size: H.
         context_width: D.
+        context_of_block: Which of the G contexts each block attends to; None is the only one, for all.
         width, depth, num_heads, mlp_ratio, dropout: Geometry.
         min_period, max_period: Of the time embedding.
     """
@@ -123,25 +126,23 @@ class FlowHead(nn.Module):
         min_period: float,
         max_period: float,
         state_steps: int = 1,
+        context_of_block: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.periods = (min_period, max_period)
+        self.context_of_block = context_of_block or [0] * depth
         self.num_state_tokens = state_steps if state_width else 0
         self.action_in = nn.Linear(action_width, width)
         self.position = nn.Parameter(torch.randn(self.num_state_tokens + chunk_size, width) * 0.02)
         if state_width:
-            self.state_in = nn.Sequential(nn.Linear(state_width, width), nn.SiLU(), nn.Linear(width, width))
-        self.time_in = nn.Sequential(nn.Linear(TIME_EMBEDDING, width), nn.SiLU(), nn.Linear(width, width))
-        self.modulation = nn.Linear(width, MODULATIONS * width)
+            self.state_in = two_layers(state_width, width)
+        self.time_in = TimeMLP(width, (min_period, max_period))
+        self.modulation = zero_linear(width, MODULATIONS * width)
         self.blocks = nn.ModuleList(
             PaligemmaFlowBlock(width, num_heads, int(mlp_ratio * width), context_width, dropout)
             for _ in range(depth)
         )
-        self.final_modulation = float32_island(nn.Linear(width, 2 * width))
-        self.action_out = float32_island(nn.Linear(width, action_width))
-        for layer in (self.modulation, self.final_modulation, self.action_out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.final_modulation = float32_island(zero_linear(width, 2 * width))
+        self.action_out = float32_island(zero_linear(width, action_width))
 
     def forward(
         self,
@@ -165,12 +166,11 @@ class FlowHead(nn.Module):
         repeats = x_RHA.shape[0] // context_mask_BS.shape[0]
         tokens = self.action_in(x_RHA)
         if self.num_state_tokens:
-            assert state_BP is not None, "this head was built with a state token"
-            state_BTP = state_BP[:, None] if state_BP.ndim == 2 else state_BP
-            state_RTW = self.state_in(state_BTP).repeat_interleave(repeats, dim=0)
+            assert state_BP is not None, "this head was built with a state"
+            state_RTW = self.state_in(states_of_steps(state_BP)).repeat_interleave(repeats, dim=0)
             tokens = torch.cat([state_RTW, tokens], dim=1)
         x_RZW = tokens + self.position
-        condition_RW = F.silu(self.time_in(sinusoidal_embedding(time_R, TIME_EMBEDDING, *self.periods)))
+        condition_RW = F.silu(self.time_in(time_R))
         modulation_RMW = self.modulation(condition_RW).unflatten(-1, (MODULATIONS, -1))
         mask_B11S = context_mask_BS[:, None, None, :]
         token_mask_R11Z = self._token_mask(state_mask_BT, repeats)
@@ -187,9 +187,12 @@ class FlowHead(nn.Module):
         mask_BZ = F.pad(state_mask_BT, (0, self.position.shape[0] - self.num_state_tokens), value=True)
         return mask_BZ.repeat_interleave(repeats, dim=0)[:, None, None, :]
 
-    def context_keys_values(self, context_BSD: Tensor) -> Context:
+    def context_keys_values(self, context_GBSD: Tensor) -> Context:
         """The prefix's keys and values for every block, computed once per observation."""
-        return [block.cross_attention.keys_values(context_BSD) for block in self.blocks]
+        return [
+            block.cross_attention.keys_values(context_GBSD[place])
+            for block, place in zip(self.blocks, self.context_of_block, strict=True)
+        ]
 
 
 def normalize(x: Tensor) -> Tensor:

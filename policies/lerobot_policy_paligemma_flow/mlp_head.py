@@ -13,10 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lerobot_plugins.nn.flow_matching import sinusoidal_embedding
 from lerobot_plugins.nn.precision import float32_island, no_autocast
-
-TIME_EMBEDDING = 256
+from lerobot_policy_paligemma_flow.layers import TimeMLP, states_of_steps, two_layers, zero_linear
 
 Context = tuple[Tensor, Tensor]  # what the query is compared with and what it takes: (B, S) and (B, S, W)
 
@@ -50,23 +48,20 @@ class MLPFlowHead(nn.Module):
     ) -> None:
         super().__init__()
         width = hidden_dims[0]
-        self.periods = (min_period, max_period)
         self.chunk = (chunk_size, action_width)
         self.score = nn.Linear(context_width, 1)
         self.value = nn.Linear(context_width, width)
         self.action_in = nn.Linear(chunk_size * action_width, width)
-        self.time_in = nn.Sequential(nn.Linear(TIME_EMBEDDING, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_in = TimeMLP(width, (min_period, max_period))
         self.state_in: nn.Module | None = None
         if state_width:
-            self.state_in = nn.Sequential(nn.Linear(state_width, width), nn.SiLU(), nn.Linear(width, width))
+            self.state_in = two_layers(state_width, width)
             self.step_position = nn.Parameter(torch.randn(state_steps, width) * 0.02)
         layers: list[nn.Module] = [nn.SiLU(), nn.Dropout(dropout)]
         for before, after in pairwise(hidden_dims):
             layers += [nn.Linear(before, after), nn.SiLU(), nn.Dropout(dropout)]
         self.mlp = nn.Sequential(*layers)
-        self.action_out = float32_island(nn.Linear(hidden_dims[-1], chunk_size * action_width))
-        nn.init.zeros_(self.action_out.weight)
-        nn.init.zeros_(self.action_out.bias)
+        self.action_out = float32_island(zero_linear(hidden_dims[-1], chunk_size * action_width))
 
     def forward(
         self,
@@ -86,7 +81,7 @@ class MLPFlowHead(nn.Module):
             assert state_BP is not None, "this head was built with a state"
             observed_BW = observed_BW + self._state(state_BP, state_mask_BT)
         y_RW = observed_BW.repeat_interleave(repeats, dim=0) + self.action_in(x_RHA.flatten(1))
-        y_RW = y_RW + self.time_in(sinusoidal_embedding(time_R, TIME_EMBEDDING, *self.periods))
+        y_RW = y_RW + self.time_in(time_R)
         hidden = self.mlp(y_RW)
         with no_autocast(x_RHA.device):
             return self.action_out(hidden.float()).unflatten(-1, self.chunk)
@@ -94,13 +89,13 @@ class MLPFlowHead(nn.Module):
     def _state(self, state_BP: Tensor, mask_BT: Tensor | None) -> Tensor:
         """Mean over the states that are to be seen, (B, W); 0 where there are none."""
         assert self.state_in is not None
-        state_BTP = state_BP[:, None] if state_BP.ndim == 2 else state_BP
-        tokens_BTW = self.state_in(state_BTP) + self.step_position
+        tokens_BTW = self.state_in(states_of_steps(state_BP)) + self.step_position
         if mask_BT is None:
             return tokens_BTW.mean(dim=1)
         seen_BT1 = mask_BT[..., None].to(tokens_BTW.dtype)
         return (tokens_BTW * seen_BT1).sum(dim=1) / seen_BT1.sum(dim=1).clamp(min=1)
 
-    def context_keys_values(self, context_BSD: Tensor) -> Context:
-        """What every Euler step and every draw of noise reads of the prefix, computed once."""
+    def context_keys_values(self, context_GBSD: Tensor) -> Context:
+        """What every Euler step and every draw of noise reads of the prefix's one context, computed once."""
+        (context_BSD,) = context_GBSD
         return self.score(context_BSD).squeeze(-1), self.value(context_BSD)

@@ -1,7 +1,7 @@
 """`paligemma_flow`: PaliGemma encodes pictures and prompt once, a DiT head turns noise into actions.
 
     prefix  = encoder(pictures, prompt)                     once per observation
-    context = LayerNorm(prefix)                             float32
+    context = LayerNorm(prefix)                             float32, of one or of several layers
     v       = head(x_t, t, state | keys and values of the context, computed once)
     actions = Euler steps from noise (t = 1) to data (t = 0)
 
@@ -9,7 +9,7 @@ In training the head sees `flow_repeats` draws of noise and time for one pass of
 more than 95 % of the arithmetic.
 
 Legend: B batch, V cameras, C channels, h w picture size, L prompt tokens, S prefix tokens, D their width,
-K draws per observation, H chunk length, A action dims, P state dims.
+K draws per observation, H chunk length, A action dims, P state dims, G attended layers.
 """
 
 import logging
@@ -33,9 +33,8 @@ from lerobot_plugins.policy.batches import prompt_tokens
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_policy_paligemma_flow.configuration_paligemma_flow import PaliGemmaFlowConfig
-from lerobot_policy_paligemma_flow.head import FlowHead
+from lerobot_policy_paligemma_flow.heads import attended_layers, build_head
 from lerobot_policy_paligemma_flow.history import WINDOW, Frame, History, Step, alike, concatenated
-from lerobot_policy_paligemma_flow.mlp_head import MLPFlowHead
 from lerobot_policy_paligemma_flow.vlm import build_encoder, build_resampler
 
 logger = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ logger = logging.getLogger(__name__)
 FROM_SCRATCH = (
     "action_head",
     "context_norm",
+    "layer_norms",
     "vision_resampler",
     "temporal_embedding",
     "camera_embedding",
@@ -63,6 +63,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         *ZooPolicy.network_fields,
         "head_type",
         "mlp_hidden_dims",
+        "context_source",
         "n_obs_steps",
         "history_mode",
         "vision_resampler_type",
@@ -80,8 +81,12 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         super().__init__(config, dataset_stats, dataset_meta, load_backbone)
         self.vlm = build_encoder(config, load_backbone)
         layers = (*self._no_split_modules, "Gemma2DecoderLayer")
+        attended = attended_layers(config, self.vlm.num_layers)
+        distinct = sorted(set(attended))
+        self.lower_layers = distinct[:-1]
+        self.layer_norms = nn.ModuleList(nn.LayerNorm(self.vlm.width) for _ in self.lower_layers)
         self.context_norm = nn.LayerNorm(self.vlm.width)
-        self.action_head = build_head(config, self.vlm.width)
+        self.action_head = build_head(config, self.vlm.width, [distinct.index(layer) for layer in attended])
         assert config.camera_order is not None, "validate_features resolved it"
         self.vision_resampler = build_resampler(config, self.vlm)
         self.mode = config.resolved_history_mode
@@ -91,7 +96,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         if self.mode in ("joint", "compressed"):
             self.camera_embedding = zero_embedding(len(config.camera_order), self.vlm.width)
         self.history = History(config.n_obs_steps, config.camera_order, config.use_state_input)
-        self._spacing_warned = False
+        self._spacing_warned = self._clipping_warned = False
         self.settle_parameters()
         present = {type(module).__name__ for module in self.modules()}
         setattr(self, "_no_split_modules", [name for name in layers if name in present])  # noqa: B010  mypy
@@ -106,7 +111,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
     # Observation.
 
     def encode(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Context (B, S, D) in float32 and its mask (B, S) for a batch of observations."""
+        """Context (G, B, S, D) in float32 and its mask (B, S) for a batch of observations."""
         if self.config.n_obs_steps == 1:
             prefix = self._prefix(batch)
             return self._context(prefix), prefix.mask_BS
@@ -119,17 +124,29 @@ class PaliGemmaFlowPolicy(ZooPolicy):
     def _prefix(self, batch: dict[str, Any]) -> Prefix:
         """One observation of every row, pictures first."""
         images = list(self.pictures(batch, self.training).values())
-        return self.vlm(images, [None] * len(images), *prompt_tokens(batch), resampler=self.vision_resampler)
+        return self.vlm(
+            images,
+            [None] * len(images),
+            *prompt_tokens(batch),
+            after=self.lower_layers,
+            resampler=self.vision_resampler,
+        )
 
     def _context(self, prefix: Prefix) -> Tensor:
-        """What the head attends to, (B, S, D) float32; scales the gradient that comes back from there."""
-        hidden_BSD = prefix.hidden_BSD
-        assert hidden_BSD is not None
+        """What the head attends to, (G, B, S, D) float32; scales the gradient that comes back from there."""
+        assert prefix.hidden_BSD is not None
+        scale = 1.0
         if self.training:
             warming_up = self.config.trained_steps < self.config.vlm_warmup_steps
-            hidden_BSD = scale_gradient(hidden_BSD, 0.0 if warming_up else self.config.vlm_grad_scale)
-        with no_autocast(hidden_BSD.device):
-            return self.context_norm(hidden_BSD.float())
+            scale = 0.0 if warming_up else self.config.vlm_grad_scale
+        norms = [*self.layer_norms, self.context_norm]
+        with no_autocast(prefix.hidden_BSD.device):
+            return torch.stack(
+                [
+                    norm(scale_gradient(hidden_BSD, scale).float())
+                    for norm, hidden_BSD in zip(norms, [*prefix.between, prefix.hidden_BSD], strict=True)
+                ]
+            )
 
     def _frame_contexts(self, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
         """Every frame's own context, one behind the other; frames that were encoded before are not again."""
@@ -138,17 +155,17 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             self._encode_frames(frames)
         contexts, masks = [], []
         for age, step in enumerate(steps):
-            context_BSD, mask_BS = step.frame.encoded
-            contexts.append(context_BSD + self._row(self.temporal_embedding, age))
+            context_GBSD, mask_BS = step.frame.encoded
+            contexts.append(context_GBSD + self._row(self.temporal_embedding, age))
             masks.append(mask_BS & step.valid_B[:, None])
-        return torch.cat(contexts, dim=1), torch.cat(masks, dim=1)
+        return torch.cat(contexts, dim=2), torch.cat(masks, dim=1)
 
     def _encode_frames(self, frames: list[Frame]) -> None:
         """All frames in one pass of the PaliGemma."""
         prefix = self._prefix(concatenated(frames))
-        parts = self._context(prefix).chunk(len(frames)), prefix.mask_BS.chunk(len(frames))
-        for frame, context_BSD, mask_BS in zip(frames, *parts, strict=True):
-            frame.encoded = (context_BSD, mask_BS)
+        parts = self._context(prefix).chunk(len(frames), dim=1), prefix.mask_BS.chunk(len(frames))
+        for frame, context_GBSD, mask_BS in zip(frames, *parts, strict=True):
+            frame.encoded = (context_GBSD, mask_BS)
 
     def _joint(self, steps: Sequence[Step]) -> Prefix:
         """One prefix of all frames, oldest first, and the newest prompt behind them."""
@@ -162,7 +179,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             ]
         pictures_BND, mask_BN = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
         prompt = prompt_tokens(steps[-1].frame.observation)
-        return self.vlm.encode(*self.vlm.with_prompt(pictures_BND, mask_BN, *prompt))
+        return self.vlm.encode(*self.vlm.with_prompt(pictures_BND, mask_BN, *prompt), after=self.lower_layers)
 
     def _pictures(
         self, steps: Sequence[Step], age: int, resampler: Resampler | None
@@ -190,10 +207,28 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             return None, None
         if self.config.n_obs_steps == 1:
             state = batch[OBS_STATE]
-            return state[:, -1] if state.ndim == 3 else state, None
+            return self._clipped(state[:, -1] if state.ndim == 3 else state), None
         steps = self.history.steps(batch)
-        states = [step.frame.observation[OBS_STATE] for step in steps]
-        return torch.stack(states, dim=1), torch.stack([step.valid_B for step in steps], dim=1)
+        states = torch.stack([step.frame.observation[OBS_STATE] for step in steps], dim=1)
+        return self._clipped(states), torch.stack([step.valid_B for step in steps], dim=1)
+
+    def _clipped(self, state: Tensor) -> Tensor:
+        """States (..., P) within `state_clip`; the first that is not is said."""
+        limit = self.config.state_limit
+        if limit is None:
+            return state
+        if not self._clipping_warned:
+            beyond_P = (state.abs() > limit).flatten(0, -2).any(dim=0)
+            if beyond_P.any():
+                logger.warning(
+                    "observation.state lies far outside of its statistics in dimensions %s and is clipped to "
+                    "%g in normalised units: other units, another robot, or other statistics than in "
+                    "training? (--policy.state_clip=null does not clip)",
+                    beyond_P.nonzero().flatten().tolist(),
+                    limit,
+                )
+                self._clipping_warned = True
+        return state.clamp(-limit, limit)
 
     # Memory of running episodes.
 
@@ -227,7 +262,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
         self, batch: dict[str, Any], rng: np.random.Generator
     ) -> tuple[list[LossTerm], dict[str, Tensor]]:
         """Squared velocity errors (B, K, H, A), and the flow loss at low and high times."""
-        context_BSD, mask_BS = self.encode(batch)
+        context_GBSD, mask_BS = self.encode(batch)
         action_BHA = batch[ACTION].float()
         batch_size, horizon, width = action_BHA.shape
         if self.training:
@@ -247,7 +282,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             state_mask_BT = seen_BT if state_mask_BT is None else state_mask_BT & seen_BT
         hidden = () if state_mask_BT is None else (state_mask_BT,)
         error_BKHA = self.velocity_errors(
-            context_BSD, mask_BS, state, action_BHA, noise_BKHA, time.to(action_BHA.device), *hidden
+            context_GBSD, mask_BS, state, action_BHA, noise_BKHA, time.to(action_BHA.device), *hidden
         )
         weights = self.config.action_dim_weights
         weight_A = torch.ones(width) if weights is None else torch.tensor(weights, dtype=torch.float32)
@@ -256,7 +291,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
 
     def velocity_errors(
         self,
-        context_BSD: Tensor,
+        context_GBSD: Tensor,
         mask_BS: Tensor,
         state: Tensor | None,
         action_BHA: Tensor,
@@ -270,7 +305,7 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             x_BKHA.flatten(0, 1),
             time_BK.flatten(),
             state,
-            self.action_head.context_keys_values(context_BSD),
+            self.action_head.context_keys_values(context_GBSD),
             mask_BS,
             state_mask_BT,
         )
@@ -290,13 +325,13 @@ class PaliGemmaFlowPolicy(ZooPolicy):
 
     def sample_chunk(self, batch: dict[str, Any], noise_BHA: Tensor | None, **rtc: Any) -> Tensor:
         """Actions (B, H, A), normalised; the prefix and its keys and values are computed once."""
-        context_BSD, mask_BS = self.encode(batch)
-        context = self.action_head.context_keys_values(context_BSD)
-        state, state_mask_BT = self._state(batch)
-        shape = (context_BSD.shape[0], self.config.chunk_size, self.config.action_width)
+        state, state_mask_BT = self._state(batch)  # first: what it may say waits for nothing else then
+        context_GBSD, mask_BS = self.encode(batch)
+        context = self.action_head.context_keys_values(context_GBSD)
+        shape = (len(mask_BS), self.config.chunk_size, self.config.action_width)
         if noise_BHA is None:
             noise = sample_noise(self.sampling_generator(), (1, *shape[1:]), self.config.noise_distribution)
-            noise_BHA = noise.to(context_BSD.device).expand(shape)
+            noise_BHA = noise.to(mask_BS.device).expand(shape)
         elif tuple(noise_BHA.shape) != shape:
             raise ZooError("the noise has the wrong shape", got=tuple(noise_BHA.shape), expected=shape)
 
@@ -342,24 +377,6 @@ class PaliGemmaFlowPolicy(ZooPolicy):
     def _parameters_of(self, name: str) -> list[nn.Parameter]:
         part = getattr(self, name, None)
         return [] if part is None else list(part.parameters())
-
-
-def build_head(config: PaliGemmaFlowConfig, context_width: int) -> FlowHead | MLPFlowHead:
-    """The action head of a policy."""
-    common: dict[str, Any] = {
-        "action_width": config.action_width,
-        "state_width": config.state_width if config.use_state_input else 0,
-        "state_steps": config.n_obs_steps,
-        "chunk_size": config.chunk_size,
-        "context_width": context_width,
-        "dropout": config.resolved_dropout,
-        "min_period": config.time_min_period,
-        "max_period": config.time_max_period,
-    }
-    if config.head_type == "mlp":
-        return MLPFlowHead(hidden_dims=config.mlp_hidden_dims, **common)
-    width, depth, num_heads = config.head_geometry
-    return FlowHead(width=width, depth=depth, num_heads=num_heads, mlp_ratio=config.head_mlp_ratio, **common)
 
 
 def zero_embedding(count: int, width: int) -> nn.Embedding:

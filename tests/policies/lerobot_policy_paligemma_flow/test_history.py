@@ -143,7 +143,7 @@ def test_a_joint_prefix_is_what_the_paligemma_makes_of_all_pictures_in_turn():
     )
     context, mask = policy.encode(batch)
     assert torch.equal(mask, plain.mask_BS)
-    torch.testing.assert_close(context, policy.context_norm(plain.hidden_BSD), atol=1e-6, rtol=0)
+    torch.testing.assert_close(context[0], policy.context_norm(plain.hidden_BSD), atol=1e-6, rtol=0)
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ def test_five_chunks_are_learned():
         rows = torch.from_numpy(rng.integers(0, 5, 32))
         time = sample_time(rng, (32,))
         x, target = flow_pair(chunks[rows], sample_noise(rng, (32, H, A)), time)
-        velocity = head(x, time, None, head.context_keys_values(contexts[rows]), mask[rows])
+        velocity = head(x, time, None, head.context_keys_values(contexts[None, rows]), mask[rows])
         loss = (velocity - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -47,7 +47,7 @@ def test_five_chunks_are_learned():
     assert np.mean(losses[-50:]) < 0.05
 
     with torch.no_grad():
-        keys_values = head.context_keys_values(contexts)
+        keys_values = head.context_keys_values(contexts[None])
         noise = sample_noise(rng, (5, H, A))
         errors = {
             steps: (euler_integrate(lambda x, t: head(x, t, None, keys_values, mask), noise, steps) - chunks)
