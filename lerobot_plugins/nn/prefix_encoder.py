@@ -124,10 +124,14 @@ class PrefixEncoder(nn.Module):
         return self.train(self.training)
 
     def train(self, mode: bool = True) -> "PrefixEncoder":
-        """Frozen parts stay in evaluation mode whatever the policy around them is set to."""
+        """Frozen parts stay in evaluation mode whatever the policy around them is set to.
+
+        Unless adapters are trained in them, whose dropout is meant.
+        """
         super().train(mode)
         for part in self._frozen:
-            part.eval()
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
         return self
 
     def forward(

@@ -374,6 +374,16 @@ class PaliGemmaFlowPolicy(ZooPolicy):
             "modules_to_save": [name for name in FROM_SCRATCH if self._parameters_of(name)],
         }
 
+    def _validate_peft_config(self, peft_config: Any) -> None:
+        super()._validate_peft_config(peft_config)
+        if self.config.vlm_grad_scale == 0:
+            raise ZooError(
+                "nothing would train the adapters: no gradient reaches the PaliGemma that they are in",
+                got="--peft with vlm_grad_scale=0",
+                expected="a scale above 0; frozen towers may stay frozen",
+                do="pass --policy.vlm_grad_scale=1, or leave --peft out to train the head alone",
+            )
+
     def _parameters_of(self, name: str) -> list[nn.Parameter]:
         part = getattr(self, name, None)
         return [] if part is None else list(part.parameters())

@@ -101,6 +101,12 @@ def tiny_policy(policy_type: str, seed: int = 0, **changes: Any) -> Any:
     return policy.eval()
 
 
+def fresh_policy(policy_type: str, **changes: Any) -> Any:
+    """A policy as training makes it, layers that start at zero included."""
+    torch.manual_seed(0)
+    return get_policy_class(policy_type)(tiny_config(policy_type, **changes)).train()
+
+
 def toy_statistics() -> dict[str, dict[str, np.ndarray]]:
     """Statistics of state and action; the last action dimension is a gripper."""
     stats = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from peft import PeftModel
 from tiny_paligemma import MICRO_HEAD, micro_geometry
 from tiny_policies import ACTION_WIDTH, observation_batch, tiny_config, tiny_policy, training_batch
@@ -240,6 +241,34 @@ def test_a_longer_prompt_may_follow_a_shorter_one():
     torch.testing.assert_close(
         policy.predict_action_chunk(steps[-1], noise=noise), one_by_one, atol=1e-5, rtol=0
     )
+
+
+# Real-time chunking.
+
+
+def test_guided_chunks_follow_the_one_before_and_remember_steps(policy):
+    """As lerobot-rollout asks for them: now and then, each guided by what is left of the one before."""
+    steps = episode(T)
+    noise = torch.randn(B, H, A, generator=torch.Generator().manual_seed(0))
+    policy.reset()
+    plain = [policy.predict_action_chunk(step, noise=noise) for step in steps]
+    policy.config.rtc_config = RTCConfig(enabled=True, execution_horizon=4)
+    policy.init_rtc_processor()
+    policy.reset()
+    try:
+        first = policy.predict_action_chunk(steps[0], noise=noise)
+        left = {"inference_delay": 1, "prev_chunk_left_over": first[:, 2:]}
+        policy.predict_action_chunk(steps[1], noise=noise, **left)
+        target = {"inference_delay": 2, "prev_chunk_left_over": torch.full((B, H - 2, A), 0.4)}
+        guided = policy.predict_action_chunk(steps[2], noise=noise, **target)
+        expected = policy.predict_action_chunk(stacked(steps, T - 1), noise=noise, **target)
+    finally:
+        policy.config.rtc_config = None
+        policy.init_rtc_processor()
+    assert torch.equal(first, plain[0]), "nothing guides the first chunk"
+    torch.testing.assert_close(guided, expected, atol=1e-5, rtol=0)
+    gap, unguided = ((chunk[:, :2] - 0.4).abs().mean() for chunk in (guided, plain[-1]))
+    assert gap < 0.5 * unguided
 
 
 # Checkpoints.
