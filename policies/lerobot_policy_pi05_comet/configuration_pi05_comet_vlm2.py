@@ -18,9 +18,9 @@ from lerobot_plugins.contracts import r1pro
 from lerobot_plugins.errors import ZooError, first_names
 from lerobot_policy_pi05_comet.configuration_pi05_comet import PI05CometConfig
 from lerobot_policy_pi05_comet.vlm2.geometry.registry import ENCODERS
+from lerobot_policy_pi05_comet.vlm2.memories import MEMORIES
 
 RESIDUAL_MODES = ("gated_identity", "paper")
-MEMORIES = ("dual", "none")
 DEPTH_UNITS = ("mm", "m")
 STORE_DTYPES = ("float32", "bfloat16")
 NEEDS_INTRINSICS = ("depth", "hf_depth")
@@ -45,11 +45,13 @@ class PI05CometVLM2Config(PI05CometConfig):
         depth_unit: Unit of the depth in batches; LeRobot delivers `mm` unless --dataset.depth_output_unit=m.
         camera_intrinsics: Camera -> [fx, fy, cx, cy, width, height], in pixels of a picture of that size.
         geometry_dim: Width of geometry inside; view_dim that of the view.
-        memory: `dual` (working and episodic memory) or `none`.
+        memory: `dual` (working and episodic memory), `hamlet` (moment tokens), `memory_vla` (a bank of
+            summaries) or `none`; the middle two join tokens to the prefix whatever residual_mode is.
         memory_frames: Moments of an episode that training sees, the current one included.
         memory_stride: Control steps between them, and between writes when acting; None is n_action_steps.
         memory_gradient_frames: Latest moments whose pictures pass gradients on to perception and vision.
-        memory_working: Slots of the working memory; memory_episodic those of the episodic memory.
+        memory_working: Slots of the working memory, and of hamlet's history (published 4).
+        memory_episodic: Slots of the episodic memory, and of memory_vla's bank (published 16).
         memory_tau: Cosine similarity above which a moment is merged into an episodic entry.
         memory_alpha: Share of the old entry in the merged one.
         memory_heads: Attention heads of perception and memory.
@@ -112,6 +114,12 @@ class PI05CometVLM2Config(PI05CometConfig):
                 "memory_pool_tokens is no square of patches",
                 got=self.memory_pool_tokens,
                 expected="0 for all tokens, or 1, 4, 9, 16, 64, ...",
+            )
+        if self.memory_pool_tokens and self.memory not in ("dual", "none"):
+            raise ZooError(
+                f"memory={self.memory} stores no picture tokens that could be pooled",
+                got=f"memory_pool_tokens={self.memory_pool_tokens}",
+                expected="memory_pool_tokens=0",
             )
 
     @property

@@ -3,13 +3,14 @@
     F      = vision(pictures)                            as `pi05_comet`
     H      = perception(F, geometry)                     of the spatial cameras, in float32
     M      = memory(H, prompt)
-    prefix = PaliGemma(M and the other cameras, prompt)
+    prefix = PaliGemma(M and the other cameras, prompt)    with `hamlet` and `memory_vla`: H, ..., prompt, M
     v      = expert(...)                                 as `pi05_comet`
 
 In training and in losses the memory is built from the batch's history; when acting from what the episode has
 shown so far, with one write per prediction. `vlm2/` has a module per file.
 
-Legend: B batch, K moments, V spatial cameras, N tokens per picture, L prompt tokens, D width.
+Legend: B batch, K moments, V spatial cameras, N tokens per picture, M = V*N, X joining tokens, L prompt
+tokens, D width.
 """
 
 import logging
@@ -21,15 +22,15 @@ from torch import Tensor, nn
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.augmentation import augment_images
-from lerobot_plugins.nn.precision import autocast, float32_island, no_autocast, parse_dtype
+from lerobot_plugins.nn.precision import autocast, float32_island, no_autocast
 from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.batches import batch_size, prompt_tokens
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.pi05_weights import Changes
 from lerobot_policy_pi05_comet.configuration_pi05_comet_vlm2 import PI05CometVLM2Config, require_history
 from lerobot_policy_pi05_comet.modeling_pi05_comet import PI05CometPolicy
-from lerobot_policy_pi05_comet.vlm2.dual_memory import DualMemory
 from lerobot_policy_pi05_comet.vlm2.geometry.registry import make_encoder
+from lerobot_policy_pi05_comet.vlm2.memories import make_memory
 from lerobot_policy_pi05_comet.vlm2.observation import SpatialInput, moments_of, padded_moments
 from lerobot_policy_pi05_comet.vlm2.perception import Perception
 from lerobot_policy_pi05_comet.vlm2.state import MemoryState
@@ -43,7 +44,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
 
     config_class = PI05CometVLM2Config
     name = "pi05_comet_vlm2"
-    changes = Changes(new=("perception.", "dual_memory."))
+    changes = Changes(new=("perception.", "memory."))
     network_fields: ClassVar = (
         *PI05CometPolicy.network_fields,
         *("residual_mode", "geometry_encoder", "geometry_dim", "view_dim"),
@@ -74,7 +75,6 @@ class PI05CometVLM2Policy(PI05CometPolicy):
             raise ZooError("memory_heads must divide the width", got=config.memory_heads, expected=width)
         self.geometry = make_encoder(config)
         self.perception: Perception | None = None
-        self.dual_memory: DualMemory | None = None
         if self.geometry is not None:
             self.perception = Perception(
                 width,
@@ -85,21 +85,8 @@ class PI05CometVLM2Policy(PI05CometPolicy):
                 heads=config.memory_heads,
                 residual_mode=config.residual_mode,
             )
-        if config.memory == "dual":
-            self.dual_memory = DualMemory(
-                width,
-                config.memory_heads,
-                config.memory_hidden,
-                working=config.memory_working,
-                episodic=config.memory_episodic,
-                tau=config.memory_tau,
-                alpha=config.memory_alpha,
-                residual_mode=config.residual_mode,
-                pool_to=config.memory_pool_tokens or None,
-                views=len(config.spatial_cameras),
-                store_dtype=parse_dtype(config.memory_store_dtype),
-            )
-        for part in (self.perception, self.dual_memory):
+        self.memory = make_memory(config, width)
+        for part in (self.perception, self.memory):
             for layer in part.modules() if part is not None else ():
                 float32_island(layer)
 
@@ -127,13 +114,17 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         encoder = self.model.encoder
         views = self.views(batch, rng)
         tokens_BSD, mask_BS = encoder.embed_images(list(views.values()), [None] * len(views))
-        tokens_BSD = self._enriched(batch, list(views), tokens_BSD, rng)
+        tokens_BSD, joining_BXD = self._enriched(batch, list(views), tokens_BSD, rng)
         x_BSD, mask_BS = encoder.with_prompt(tokens_BSD, mask_BS, *prompt_tokens(batch))
+        if joining_BXD is not None:
+            x_BSD = torch.cat([x_BSD, joining_BXD.to(x_BSD.dtype)], dim=1)
+            mask_BS = torch.cat([mask_BS, mask_BS.new_ones(joining_BXD.shape[:2])], dim=1)
         return encoder.encode(x_BSD, mask_BS, keys_values=True, hidden=False)
 
     def _enriched(
         self, batch: dict[str, Any], cameras: list[str], tokens_BSD: Tensor, rng: np.random.Generator | None
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tokens of all cameras, and those of the memory that join them."""
         absent = [name for name in self.config.spatial_cameras if name not in cameras]
         if absent:
             raise ZooError(
@@ -147,10 +138,10 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         seen_BVND = tokens_BVND[:, place].float()
         with no_autocast(tokens_BSD.device):
             seen_BMD = self._perceived(batch, slice(-1, None), seen_BVND[:, None])[:, 0]
-            seen_BMD = self._remembered(batch, seen_BMD, rng)
+            seen_BMD, joining_BXD = self._remembered(batch, seen_BMD, rng)
         new_BVND = seen_BMD.to(dtype).unflatten(1, (len(place), -1))
         chosen = torch.tensor(place, device=tokens_BSD.device)
-        return tokens_BVND.index_copy(1, chosen, new_BVND).flatten(1, 2)
+        return tokens_BVND.index_copy(1, chosen, new_BVND).flatten(1, 2), joining_BXD
 
     def _perceived(self, batch: dict[str, Any], moments: slice, tokens_BKVND: Tensor) -> Tensor:
         """Tokens (B, K, V*N, D) of some moments with their place in space."""
@@ -161,31 +152,32 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         seen = self.perception(tokens_BKVND.flatten(0, 2), geometry)
         return seen.unflatten(0, tokens_BKVND.shape[:3]).flatten(2, 3)
 
-    def _remembered(self, batch: dict[str, Any], seen_BMD: Tensor, rng: Any) -> Tensor:
-        if self.dual_memory is None:
-            return seen_BMD
+    def _remembered(self, batch: dict[str, Any], seen_BMD: Tensor, rng: Any) -> tuple[Tensor, Tensor | None]:
+        if self.memory is None:
+            return seen_BMD, None
         ids_BL, text_mask_BL = prompt_tokens(batch)
         embedded = self.model.encoder.language_model.embed_tokens(ids_BL)
         text_BLD, text_mask_BL = embedded.float(), text_mask_BL.bool()
         if self._moments(batch) > 1:
             state = self._from_history(batch, seen_BMD, text_BLD, text_mask_BL, rng)
-            return self.dual_memory.read(state, seen_BMD, text_BLD, text_mask_BL)[0]
+            recalled = self.memory.read(state, seen_BMD, text_BLD, text_mask_BL)
+            return recalled.tokens_BND, recalled.joining_BXD
 
         def empty(rows: int) -> MemoryState:
-            assert self.dual_memory is not None
-            return self.dual_memory.empty(seen_BMD[:1].expand(rows, -1, -1))
+            assert self.memory is not None
+            return self.memory.empty(seen_BMD[:1].expand(rows, -1, -1))
 
         state, due_B = self.streaming.recall(len(seen_BMD), empty)
-        out_BMD, fused_BMD = self.dual_memory.read(state, seen_BMD, text_BLD, text_mask_BL)
-        state = self.dual_memory.write(state, seen_BMD, fused_BMD, due_B)
+        recalled = self.memory.read(state, seen_BMD, text_BLD, text_mask_BL)
+        state = self.memory.write(state, seen_BMD, recalled.found, due_B)
         self.streaming.keep(state.map(Tensor.detach), due_B)
-        return out_BMD
+        return recalled.tokens_BND, recalled.joining_BXD
 
     def _from_history(
         self, batch: dict[str, Any], seen_BMD: Tensor, text_BLD: Tensor, text_mask_BL: Tensor, rng: Any
     ) -> MemoryState:
         """The memory after the earlier moments of the batch; those before the episode's start leave none."""
-        assert self.dual_memory is not None
+        assert self.memory is not None
         moments = self._moments(batch)
         padded_BK = padded_moments(batch, self.config.spatial_cameras[0], moments, len(seen_BMD))
         # The last moments pass gradients on, the current one is the first of them.
@@ -196,9 +188,9 @@ class PI05CometVLM2Policy(PI05CometPolicy):
             if span.start < span.stop:
                 with torch.set_grad_enabled(trained and torch.is_grad_enabled()):
                     history.append(self._seen(batch, span, rng))
-        state = self.dual_memory.empty(seen_BMD, writes=moments - 1)
+        state = self.memory.empty(seen_BMD, writes=moments - 1)
         for moment, past_BMD in enumerate(torch.cat(history, dim=1).unbind(1)):
-            state = self.dual_memory.pass_over(state, past_BMD, text_BLD, text_mask_BL, ~padded_BK[:, moment])
+            state = self.memory.pass_over(state, past_BMD, text_BLD, text_mask_BL, ~padded_BK[:, moment])
         return state
 
     def _seen(self, batch: dict[str, Any], moments: slice, rng: Any) -> Tensor:
@@ -232,7 +224,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         Raises:
             ZooError: The batch has no history.
         """
-        if self.dual_memory is not None and self._moments(batch) == 1:
+        if self.memory is not None and self._moments(batch) == 1:
             raise ZooError(
                 "the memory is trained on a history, and the batch has none",
                 got=f"{self.config.spatial_cameras[0]} of shape "
@@ -245,11 +237,11 @@ class PI05CometVLM2Policy(PI05CometPolicy):
 
     def gates(self) -> dict[str, Tensor]:
         """How far each gate is open, -1 to 1; 0 is closed."""
-        parts: list[nn.Module] = [part for part in (self.perception, self.dual_memory) if part is not None]
+        parts: list[nn.Module] = [part for part in (self.perception, self.memory) if part is not None]
         return {
-            name: torch.tanh(value.detach())
+            name.rsplit(".", 1)[-1]: torch.tanh(value.detach())
             for part in parts
-            for name, value in part.named_parameters(recurse=False)
+            for name, value in part.named_parameters()
             if name.endswith("_gate")
         }
 
@@ -290,5 +282,5 @@ class PI05CometVLM2Policy(PI05CometPolicy):
     def _get_default_peft_targets(self) -> dict[str, Any]:
         """As `pi05_comet`; perception and memory are trained in full."""
         targets = super()._get_default_peft_targets()
-        new = [name for name in ("perception", "dual_memory") if getattr(self, name) is not None]
+        new = [name for name in ("perception", "memory") if getattr(self, name) is not None]
         return targets | {"modules_to_save": [*targets["modules_to_save"], *new]}

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 
-def filled(module: nn.Module) -> nn.Module:
+def filled(module: nn.Module, but: tuple[str, ...] = ("layer_norm",)) -> nn.Module:
     """Every weight but the LayerNorms' is 0.05 * (((7 i + 3) mod 11) - 5), i its place in the flat tensor."""
     with torch.no_grad():
         for name, value in module.named_parameters():
-            if "layer_norm" not in name:
+            if not any(word in name for word in but):
                 place = torch.arange(value.numel())
                 value.copy_((0.05 * ((7 * place + 3) % 11 - 5)).reshape(value.shape))
     return module

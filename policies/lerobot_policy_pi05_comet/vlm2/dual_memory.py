@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from lerobot_policy_pi05_comet.vlm2.episodic_memory import EpisodicMemory, remember_different
 from lerobot_policy_pi05_comet.vlm2.gated_fusion import GatedFusion
+from lerobot_policy_pi05_comet.vlm2.memory import Memory, Recalled, empty_state, has_entries
 from lerobot_policy_pi05_comet.vlm2.perception import GATED
-from lerobot_policy_pi05_comet.vlm2.state import EpisodicState, MemoryState, WorkingState
+from lerobot_policy_pi05_comet.vlm2.state import MemoryState
 from lerobot_policy_pi05_comet.vlm2.text_query import TextQuery
 from lerobot_policy_pi05_comet.vlm2.working_memory import WorkingMemory, remember_latest
 
 
-class DualMemory(nn.Module):
-    """Working and episodic memory; what they hold is a `MemoryState` that the caller keeps.
+class DualMemory(Memory):
+    """Working and episodic memory.
 
     Args:
         width: D.
@@ -72,32 +73,16 @@ class DualMemory(nn.Module):
         self.pool_to, self.views, self.store_dtype = pool_to, views, store_dtype
 
     def empty(self, like_BND: Tensor, writes: int | None = None) -> MemoryState:
-        """Memories without entries, for observations of this shape.
-
-        Args:
-            like_BND: Tokens of an observation.
-            writes: How often they will be written at most, where that is known; None is any number.
-        """
-        rows, width = like_BND.shape[0], like_BND.shape[2]
-        tokens = self.views * self.pool_to if self.pool_to else like_BND.shape[1]
+        """See `Memory`."""
+        rows, tokens, width = like_BND.shape
+        tokens = self.views * self.pool_to if self.pool_to else tokens
         working, episodic = (slots if writes is None else min(slots, writes) for slots in self.slots)
-
-        def zeros(*shape: int, dtype: torch.dtype = torch.long) -> Tensor:
-            return torch.zeros(rows, *shape, dtype=dtype, device=like_BND.device)
-
-        return MemoryState(
-            WorkingState(
-                zeros(working, tokens, width, dtype=self.store_dtype), zeros(working, dtype=torch.bool)
-            ),
-            EpisodicState(
-                zeros(episodic, tokens, width, dtype=self.store_dtype), zeros(), zeros(episodic), zeros()
-            ),
-        )
+        return empty_state(rows, working, episodic, tokens, width, self.store_dtype, like_BND.device)
 
     def read(
         self, state: MemoryState, tokens_BND: Tensor, text_BLD: Tensor, text_mask_BL: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The tokens with what was remembered, (B, N, D), and what was found, (B, N, D)."""
+    ) -> Recalled:
+        """See `Memory`; the tokens carry what was found, (B, N, D)."""
         query_BND = self.query_fusion(tokens_BND, text_BLD, text_mask_BL)
         fused_BND = self.fusion(
             self.working_memory(query_BND, state.working), self.episodic_memory(query_BND, state.episodic)
@@ -105,25 +90,18 @@ class DualMemory(nn.Module):
         gate = torch.tanh(self.memory_gate)
         if self.gated:
             found = self.layer_norm(fused_BND) * has_entries(state)[:, None, None]
-            return tokens_BND + gate * found, fused_BND
-        return self.layer_norm(tokens_BND + gate * fused_BND), fused_BND
+            return Recalled(tokens_BND + gate * found, fused_BND)
+        return Recalled(self.layer_norm(tokens_BND + gate * fused_BND), fused_BND)
 
     def write(
-        self, state: MemoryState, tokens_BND: Tensor, fused_BND: Tensor | None, rows_B: Tensor
+        self, state: MemoryState, tokens_BND: Tensor, found: Tensor | None, rows_B: Tensor
     ) -> MemoryState:
-        """The state after an observation; rows where `rows_B` is False stay as they are.
-
-        Args:
-            state: The state before.
-            tokens_BND: The observation's tokens.
-            fused_BND: What `read` found; not needed with gated_identity.
-            rows_B: Rows that remember this observation.
-        """
+        """See `Memory`; what was found is not needed with gated_identity."""
         entry_BSD = different_BSD = self._pooled(tokens_BND)
         if not self.gated:
-            assert fused_BND is not None, "the published bank stores what was found"
+            assert found is not None, "the published bank stores what was found"
             first_B = ~has_entries(state)
-            different_BSD = torch.where(first_B[:, None, None], entry_BSD, self._pooled(fused_BND))
+            different_BSD = torch.where(first_B[:, None, None], entry_BSD, self._pooled(found))
         return MemoryState(
             remember_latest(state.working, entry_BSD, rows_B),
             remember_different(state.episodic, different_BSD, rows_B, self.tau, self.alpha),
@@ -132,9 +110,10 @@ class DualMemory(nn.Module):
     def pass_over(
         self, state: MemoryState, tokens_BND: Tensor, text_BLD: Tensor, text_mask_BL: Tensor, rows_B: Tensor
     ) -> MemoryState:
-        """The state after an observation whose own tokens nobody asks for."""
-        fused = None if self.gated else self.read(state, tokens_BND, text_BLD, text_mask_BL)[1]
-        return self.write(state, tokens_BND, fused, rows_B)
+        """See `Memory`; gated, nothing is read."""
+        if not self.gated:
+            return super().pass_over(state, tokens_BND, text_BLD, text_mask_BL, rows_B)
+        return self.write(state, tokens_BND, None, rows_B)
 
     def _pooled(self, tokens_BND: Tensor) -> Tensor:
         """What is stored of an observation: its tokens, or averages over squares of patches."""
@@ -145,8 +124,3 @@ class DualMemory(nn.Module):
         grid = tokens_BND.reshape(batch * self.views, side, side, width).permute(0, 3, 1, 2)
         pooled = F.adaptive_avg_pool2d(grid, stored).flatten(2).transpose(1, 2)
         return pooled.reshape(batch, -1, width)
-
-
-def has_entries(state: MemoryState) -> Tensor:
-    """(B,) bool: rows that remember something."""
-    return state.working.valid_BW.any(dim=1) | (state.episodic.count_B > 0)

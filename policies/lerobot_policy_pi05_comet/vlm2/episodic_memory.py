@@ -20,9 +20,18 @@ from lerobot_policy_pi05_comet.vlm2.working_memory import read
 
 
 def remember_different(
-    state: EpisodicState, entry_BND: Tensor, rows_B: Tensor, tau: float, alpha: float
+    state: EpisodicState,
+    entry_BND: Tensor,
+    rows_B: Tensor,
+    tau: float,
+    alpha: float,
+    *,
+    merging_refreshes: bool = True,
 ) -> EpisodicState:
-    """The state after writing an entry to the rows where `rows_B` is True; the others stay."""
+    """The state after writing an entry to the rows where `rows_B` is True; the others stay.
+
+    `merging_refreshes` is whether a merge counts as writing when the oldest entry is looked for.
+    """
     bank_BEND = state.tokens_BEND
     entry_BND = entry_BND.to(bank_BEND.dtype)
     slots = bank_BEND.shape[1]
@@ -38,10 +47,11 @@ def remember_different(
     kept_B = torch.where(merges_B, alpha, 0.0).to(bank_BEND.dtype)[:, None, None, None]
     value_BEND = kept_B * bank_BEND + (1 - kept_B) * entry_BND[:, None]
     step_B = state.step_B + rows_B
+    dated_BE = written_BE if merging_refreshes else written_BE & ~merges_B[:, None]
     return EpisodicState(
         torch.where(written_BE[..., None, None], value_BEND, bank_BEND),
         state.count_B + (rows_B & has_room_B),
-        torch.where(written_BE, step_B[:, None], state.last_used_BE),
+        torch.where(dated_BE, step_B[:, None], state.last_used_BE),
         step_B,
     )
 

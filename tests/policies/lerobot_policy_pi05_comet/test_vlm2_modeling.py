@@ -59,7 +59,7 @@ def test_it_starts_as_the_comet_it_starts_from(base, folder, caplog, dtype, chan
     with caplog.at_level("INFO"):
         policy = PI05CometVLM2Policy(tiny_config(TYPE, init_from=str(folder), dtype=dtype, **changes)).eval()
     new = caplog.text.rsplit("; new: ", 1)[1].splitlines()[0].split(", ")
-    assert {name.split(".")[0].split(" ")[0] for name in new} <= {"perception", "dual_memory"}
+    assert {name.split(".")[0].split(" ")[0] for name in new} <= {"perception", "memory"}
     batches = episode(policy.config, 3)
     assert all(map(torch.equal, chunks(policy, batches), chunks(reference, batches)))
     assert policy.memory_state().working.valid_BW.sum() == 6, "it remembers, and nobody listens yet"
@@ -75,7 +75,7 @@ def test_the_first_loss_is_that_of_the_comet_too(base, folder):
     assert loss == expected
     assert [logs[name] for name in ("position_gate", "fusion_gate", "memory_gate")] == [0, 0, 0]
     loss.backward()
-    gates = [policy.perception.position_gate, policy.perception.fusion_gate, policy.dual_memory.memory_gate]
+    gates = [policy.perception.position_gate, policy.perception.fusion_gate, policy.memory.memory_gate]
     assert all(gate.grad != 0 for gate in gates), "training can open them"
 
 
@@ -204,7 +204,7 @@ def test_bfloat16_goes_on_for_many_predictions(mode, tmp_path):
     trained = tiny_policy(TYPE, dtype="bfloat16", residual_mode=mode, memory_store_dtype="bfloat16")
     trained.save_pretrained(tmp_path)
     loaded = PI05CometVLM2Policy.from_pretrained(tmp_path)
-    assert {p.dtype for p in loaded.dual_memory.parameters()} == {torch.float32}
+    assert {p.dtype for p in loaded.memory.parameters()} == {torch.float32}
     batches = episode(loaded.config, 4)
     assert all(torch.isfinite(chunk).all() for chunk in chunks(loaded, batches))
     assert loaded.memory_state().working.tokens_BWND.dtype == torch.bfloat16

@@ -23,7 +23,7 @@ def memory(mode: str = "paper", **changes: object) -> DualMemory:
 
 def step(module: DualMemory, state: MemoryState, tokens: Tensor, rows: Tensor = ALL):
     many = len(tokens)
-    out, fused = module.read(state, tokens, TEXT.expand(many, -1, -1), MASK.expand(many, -1))
+    out, fused, _ = module.read(state, tokens, TEXT.expand(many, -1, -1), MASK.expand(many, -1))
     return out, module.write(state, tokens, fused, rows)
 
 
@@ -128,7 +128,7 @@ def test_a_row_without_text_asks_with_its_pictures():
     module = memory("gated_identity")
     tokens = made(1, 3, 8)
     _, state = step(module, module.empty(tokens), made(1, 3, 8, a=7))
-    out, _ = module.read(state, tokens, TEXT, torch.tensor([[False, False]]))
+    out, _, _ = module.read(state, tokens, TEXT, torch.tensor([[False, False]]))
     assert torch.isfinite(out).all()
     out.sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
