@@ -1,7 +1,10 @@
-"""Two small tasks, as LeRobot datasets: one that needs memory, one that needs depth.
+"""Small tasks, as LeRobot datasets: one that needs memory, one that needs depth, and one to start from.
 
-`cue`: a red or a blue card is held before the camera in the first four frames, and never again; from frame 8
-on the robot has to go to the side that it named. What is seen while it goes is alike in both cases.
+`card`: a red or a blue card is held before the camera; from frame 8 on the robot goes to the side that it
+names. A policy that sees one moment learns this, and is what the policies of the other two start from.
+
+`cue`: the card is shown in the first four frames, and never again. What is seen while the robot goes is alike
+for both sides.
 
 `depth`: a disc of one size and colour is near or far; what lies near is to be taken (+1), what lies far
 pushed (-1). The colour pictures of both are alike, recorded depth tells them apart.
@@ -26,7 +29,11 @@ FOCAL = 60.0
 CAMERA, DEPTH = "observation.images.image", "observation.images.image_depth"
 INTRINSICS = [FOCAL, FOCAL, (SIZE - 1) / 2, (SIZE - 1) / 2, SIZE, SIZE]
 HWC = ["height", "width", "channels"]
-TASKS = {"cue": "go where the patch told you", "depth": "take what is near, push what is far"}
+TASKS = {
+    "card": "go where the card says",
+    "cue": "go where the card says",
+    "depth": "take what is near, push what is far",
+}
 NEAR_MM, FAR_MM, WALL_MM = 500, 1500, 2500
 
 
@@ -47,21 +54,24 @@ def make(name: str, root: Path, episodes: int = EPISODES, seed: int = 0) -> None
     rng = np.random.default_rng(seed)
     for episode in tqdm(range(episodes), desc=name, unit="episode"):
         side = (-1.0, 1.0)[episode % 2]
-        frames = cue_frames(side, rng) if name == "cue" else depth_frames(side, rng)
+        if name == "depth":
+            frames = depth_frames(side, rng)
+        else:
+            frames = card_frames(side, CUE_FRAMES if name == "cue" else FRAMES, rng)
         for frame in frames:
             dataset.add_frame(frame | {"task": TASKS[name]})
         dataset.save_episode()
     dataset.finalize()
 
 
-def cue_frames(side: float, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """An episode of `cue`."""
+def card_frames(side: float, shown: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """An episode in whose first `shown` frames the card is seen."""
     colour = (200, 40, 40) if side > 0 else (40, 40, 200)
     row, column = rng.integers(4, SIZE - CARD - 4, 2)
     frames = []
     for index in range(FRAMES):
         picture = noise(rng)
-        if index < CUE_FRAMES:
+        if index < shown:
             picture[row : row + CARD, column : column + CARD] = colour
         frames.append(_frame(picture, index, side if index >= DECISION else 0.0))
     return frames
@@ -92,7 +102,7 @@ def _frame(picture: np.ndarray, index: int, side: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write both, where they are not there yet."""
+    """Write them, where they are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the datasets")
     out = parser.parse_args().out

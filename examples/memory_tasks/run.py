@@ -1,8 +1,8 @@
 """Does memory help, does depth? The same tiny policy with and without them, on the tasks of `make_tasks.py`.
 
-Each run is the stock `lerobot-train` from random weights and the stock `lerobot-eval` with `dataset_replay`
-on episodes that were held out. All have the same data, steps, batch and seeds. A run that is finished is not
-repeated, so an interrupted experiment goes on where it was.
+A tiny `pi05_comet` learns `card` from random weights. Every run starts from it: the stock `lerobot-train` on
+the task, then the stock `lerobot-eval` with `dataset_replay` on episodes that were held out. All have the same
+data, steps, batch and seeds. A run that is finished is not repeated, so an interrupted experiment goes on.
 
     python examples/memory_tasks/make_tasks.py --out outputs/memory_tasks/data
     python examples/memory_tasks/run.py --data outputs/memory_tasks/data --out outputs/memory_tasks
@@ -65,31 +65,38 @@ POLICIES: dict[str, dict[str, list[str]]] = {
 }
 
 
-def measure(task: str, policy: str, seed: int, data: Path, out: Path, steps: int) -> dict[str, Any]:
+def train(task: str, options: list[str], seed: int, data: Path, folder: Path, steps: int) -> Path:
+    """Train on the first episodes of a task; returns the folder of the policy."""
+    trained_on = [f"--dataset.root={data / task}", f"--dataset.episodes={list(range(TRAINED))}"]
+    stock(
+        lerobot_train.main,
+        *("lerobot-train", *options, *COMMON, f"--dataset.repo_id=local/{task}", *trained_on),
+        *("--dataset.video_backend=pyav", "--batch_size=16", f"--steps={steps}", f"--save_freq={steps}"),
+        *("--log_freq=50", "--num_workers=0", "--env_eval_freq=0", f"--seed={seed}"),
+        f"--output_dir={folder}",
+    )
+    return folder / "checkpoints/last/pretrained_model"
+
+
+def measure(
+    task: str, policy: str, seed: int, base: Path, data: Path, out: Path, steps: int
+) -> dict[str, Any]:
     """Train and replay once; the result is kept in a file of its own."""
     folder = out / task / policy.replace(", ", "-") / f"seed{seed}"
     kept = folder / "result.json"
     if kept.exists():
         return json.loads(kept.read_text())
     shutil.rmtree(folder, ignore_errors=True)
-    root = data / task
-    episodes = json.loads((root / "meta/info.json").read_text())["total_episodes"]
+    options = [*POLICIES[task][policy], f"--policy.init_from={base}"]
+    trained = train(task, options, seed, data, folder / "train", steps)
+    episodes = json.loads((data / task / "meta/info.json").read_text())["total_episodes"]
     held_out = list(range(TRAINED, episodes))
-    dataset = [f"--dataset.repo_id=local/{task}", f"--dataset.root={root}", "--dataset.video_backend=pyav"]
-    stock(
-        lerobot_train.main,
-        *("lerobot-train", *POLICIES[task][policy], *COMMON, *dataset),
-        *(f"--dataset.episodes={list(range(TRAINED))}", "--batch_size=16", f"--steps={steps}"),
-        *(f"--save_freq={steps}", "--log_freq=50", "--num_workers=0", "--env_eval_freq=0"),
-        *(f"--seed={seed}", f"--output_dir={folder / 'train'}"),
-    )
     stock(
         lerobot_eval.main,
-        *("lerobot-eval", f"--policy.path={folder / 'train/checkpoints/last/pretrained_model'}"),
-        *("--policy.device=cpu", "--env.type=dataset_replay", f"--env.repo_id=local/{task}"),
-        *(f"--env.root={root}", f"--env.episodes={held_out}", f"--env.report_dir={folder / 'report'}"),
-        *(f"--eval.n_episodes={len(held_out)}", "--eval.batch_size=10", f"--seed={seed}"),
-        f"--output_dir={folder / 'eval'}",
+        *("lerobot-eval", f"--policy.path={trained}", "--policy.device=cpu", "--env.type=dataset_replay"),
+        *(f"--env.repo_id=local/{task}", f"--env.root={data / task}", f"--env.episodes={held_out}"),
+        *(f"--env.report_dir={folder / 'report'}", f"--eval.n_episodes={len(held_out)}"),
+        *("--eval.batch_size=10", f"--seed={seed}", f"--output_dir={folder / 'eval'}"),
     )
     result = score(folder / "report")
     write_atomically(kept, to_json(result))
@@ -145,21 +152,31 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="what make_tasks.py wrote")
     parser.add_argument("--out", type=Path, required=True, help="runs and reports")
     parser.add_argument("--results", type=Path, help="JSON of all results (default: OUT/memory_tasks.json)")
-    parser.add_argument("--steps", type=int, default=600, help="of each run")
+    parser.add_argument("--steps", type=int, default=200, help="of each run")
+    parser.add_argument("--base-steps", type=int, default=300, help="of what they start from")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", choices=POLICIES, default=list(POLICIES))
     parser.add_argument("--policies", nargs="+", help="some of a task's; all by default")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    base = given.out / "card" / "base"
+    if not (base / "config.json").exists():
+        shutil.rmtree(base.parent, ignore_errors=True)
+        options = ["--policy.type=pi05_comet"]
+        trained = train("card", options, 0, given.data, base.parent / "train", given.base_steps)
+        shutil.copytree(trained, base.with_name("partial"))
+        base.with_name("partial").rename(base)
     results: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for task in given.tasks:
         for policy in POLICIES[task]:
             if given.policies is None or policy in given.policies:
                 runs = [
-                    measure(task, policy, seed, given.data, given.out, given.steps) for seed in given.seeds
+                    measure(task, policy, seed, base, given.data, given.out, given.steps)
+                    for seed in given.seeds
                 ]
                 results.setdefault(task, {})[policy] = runs
-    content = {"steps": given.steps, "batch_size": 16, "seeds": given.seeds, "results": results}
+    content = {"base_steps": given.base_steps, "steps": given.steps, "batch_size": 16, "seeds": given.seeds}
+    content["results"] = results
     write_atomically(given.results or given.out / "memory_tasks.json", to_json(content))
     print(table(results))
 

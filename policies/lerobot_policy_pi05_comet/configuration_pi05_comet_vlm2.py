@@ -58,6 +58,8 @@ class PI05CometVLM2Config(PI05CometConfig):
         memory_hidden: Width inside their small networks.
         memory_pool_tokens: Tokens that a picture is averaged to before it is stored, a square; 0 is all.
         memory_store_dtype: Of stored tokens: `float32` or `bfloat16`.
+        new_lr_scale: Learning rate of perception and memory over that of the rest: behind closed gates they
+            hardly learn at the rate of pretrained weights.
     """
 
     freeze_vision_tower: bool = True
@@ -85,6 +87,7 @@ class PI05CometVLM2Config(PI05CometConfig):
     memory_hidden: int = 1024
     memory_pool_tokens: int = 0
     memory_store_dtype: str = "float32"
+    new_lr_scale: float = 5.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +109,8 @@ class PI05CometVLM2Config(PI05CometConfig):
                 expected="at least 2",
                 do="pass --policy.memory_frames=4, or --policy.memory=none",
             )
+        if self.new_lr_scale <= 0:
+            raise ZooError("new_lr_scale must be above 0", got=self.new_lr_scale)
         if not 0 <= self.memory_alpha <= 1:
             raise ZooError("memory_alpha is a share", got=self.memory_alpha, expected="0 to 1")
         side = round(self.memory_pool_tokens**0.5) if self.memory_pool_tokens >= 0 else -1

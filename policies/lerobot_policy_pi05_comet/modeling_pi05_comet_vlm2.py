@@ -14,6 +14,7 @@ tokens, D width.
 """
 
 import logging
+import re
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +38,9 @@ from lerobot_policy_pi05_comet.vlm2.state import MemoryState
 from lerobot_policy_pi05_comet.vlm2.streaming import StreamingMemory
 
 logger = logging.getLogger(__name__)
+
+# Adapters put names of their own before and between.
+_NEW = re.compile(r"(^|\.)(perception|memory)\.")
 
 
 class PI05CometVLM2Policy(PI05CometPolicy):
@@ -234,6 +238,18 @@ class PI05CometVLM2Policy(PI05CometPolicy):
             )
         terms, logs = super().loss_terms(batch, rng)
         return terms, logs | self.gates()
+
+    def get_optim_params(self) -> list[dict[str, Any]]:
+        """Two groups: the weights of `pi05_comet`; perception and memory, at `new_lr_scale` times the rate.
+
+        LeRobot logs the first group's rate.
+        """
+        named = [(name, value) for name, value in self.named_parameters() if value.requires_grad]
+        new = [value for name, value in named if _NEW.search(name)]
+        rest = [value for name, value in named if not _NEW.search(name)]
+        rate = self.config.optimizer_lr * self.config.new_lr_scale
+        groups: list[dict[str, Any]] = [{"params": rest}, {"params": new, "lr": rate}]
+        return [group for group in groups if group["params"]]
 
     def gates(self) -> dict[str, Tensor]:
         """How far each gate is open, -1 to 1; 0 is closed."""

@@ -85,6 +85,14 @@ def test_the_published_form_does_not_start_as_the_comet(base, folder):
     assert not torch.equal(chunks(policy, batches)[0], chunks(base, batches)[0])
 
 
+def test_what_is_new_learns_faster(policy):
+    groups = policy.get_optim_params()
+    new = {id(p) for part in (policy.perception, policy.memory) for p in part.parameters()}
+    assert [group.get("lr") for group in groups] == [None, 5 * policy.config.optimizer_lr]
+    assert {id(p) for p in groups[1]["params"]} == new
+    assert new.isdisjoint(id(p) for p in groups[0]["params"])
+
+
 # History.
 
 
