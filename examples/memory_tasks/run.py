@@ -1,7 +1,7 @@
 """Does memory help, does depth? The same tiny policy with and without them, on the tasks of `make_tasks.py`.
 
 A tiny `pi05_comet` learns `card` from random weights. Every run starts from it: the stock `lerobot-train` on
-the task, then the stock `lerobot-eval` with `dataset_replay` on episodes that were held out. All have the same
+the task, then the stock `lerobot-eval` with `dataset_replay` on held-out episodes. All have the same
 data, steps, batch and seeds. A run that is finished is not repeated, so an interrupted experiment goes on.
 
     python examples/memory_tasks/make_tasks.py --out outputs/memory_tasks/data

@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-sys.path += [str(EXAMPLES / folder) for folder in ("sample_data", "robots", "conversion")]
+sys.path += [str(EXAMPLES / folder) for folder in ("sample_data", "robots", "conversion", "memory_tasks")]
