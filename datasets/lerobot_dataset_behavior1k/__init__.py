@@ -36,6 +36,13 @@ class Behavior1kBridge:
             "(default: task)",
         )
         parser.add_argument(
+            "--subtasks",
+            choices=("none", "skill", "primitive"),
+            default="none",
+            help="give each frame a subtask beside its text: the phrase of its annotated skill or primitive, "
+            "for policies that learn to write it (default: none)",
+        )
+        parser.add_argument(
             "--object-names",
             type=Path,
             metavar="FILE.json",
@@ -71,8 +78,8 @@ class Behavior1kBridge:
         source = Behavior1kSource.open(
             arguments.source, options, tolerate_damage=arguments.on_error != "stop"
         )
-        if source.survey is not None:
-            logger.info("%s", source.survey)
+        for survey in source.surveys:
+            logger.info("%s", survey)
         return run_conversion(source, arguments)
 
 

@@ -18,6 +18,7 @@ class Options:
         tasks: Chosen tasks, see `Layout.select`.
         episodes: Chosen episodes, see there.
         prompts: Whose text a frame gets: `task`, `skill` or `primitive`.
+        subtasks: Whose text is a frame's subtask: `none`, `skill` or `primitive`.
         object_names: Names of objects by their ids.
         depth: Depth cameras: `none`, `all`, or names joined by commas.
         size: The longer side of pictures is at most this; None keeps them.
@@ -27,10 +28,16 @@ class Options:
     tasks: str | None = None
     episodes: str | None = None
     prompts: str = "task"
+    subtasks: str = "none"
     object_names: Mapping[str, str] = field(default_factory=dict)
     depth: str = "none"
     size: int | None = None
     proprioception: bool = True
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels whose phrases are taken from the annotations."""
+        return [level for level in ("skill", "primitive") if level in (self.prompts, self.subtasks)]
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Options":
@@ -42,6 +49,7 @@ class Options:
             arguments.tasks,
             arguments.episodes,
             arguments.prompts,
+            arguments.subtasks,
             names,
             arguments.depth,
             arguments.size,

@@ -19,7 +19,14 @@ from lerobot_dataset_behavior1k.columns import column_features, read_columns
 from lerobot_dataset_behavior1k.layout import Layout
 from lerobot_dataset_behavior1k.options import Options
 from lerobot_plugins.contracts import r1pro
-from lerobot_plugins.conversion.source import Clip, Episode, is_camera, is_depth
+from lerobot_plugins.conversion.source import (
+    SUBTASK_FEATURE,
+    SUBTASK_INDEX,
+    Clip,
+    Episode,
+    is_camera,
+    is_depth,
+)
 from lerobot_plugins.errors import ZooError, first_names
 
 _COLOUR, _DEPTH = "observation.images.rgb.", "observation.images.depth."
@@ -61,14 +68,14 @@ class Behavior1kSource:
         options: What was chosen.
         episodes: The numbers of the chosen episodes.
         features: LeRobot's features.
-        survey: What the annotations describe; None if the prompts are the tasks' sentences.
+        surveys: What the annotations describe, for each level whose phrases are taken.
     """
 
     layout: Layout
     options: Options
     episodes: tuple[int, ...]
     features: Mapping[str, Mapping[str, Any]]
-    survey: Survey | None
+    surveys: tuple[Survey, ...]
 
     @classmethod
     def open(cls, root: Path, options: Options, tolerate_damage: bool = False) -> "Behavior1kSource":
@@ -86,11 +93,13 @@ class Behavior1kSource:
         episodes = layout.select(options.tasks, options.episodes)
         cameras = _camera_features(layout.features, options)
         features = column_features(options.proprioception) | cameras
-        source = cls(layout, options, episodes, features, None)
+        if options.subtasks != "none":
+            features |= {SUBTASK_INDEX: SUBTASK_FEATURE}
+        source = cls(layout, options, episodes, features, ())
         if not tolerate_damage:
             source._require_files()
-        survey = None if options.prompts == "task" else source._look_through_annotations(tolerate_damage)
-        return cls(layout, options, episodes, features, survey)
+        surveys = [source._look_through_annotations(level, tolerate_damage) for level in options.levels]
+        return cls(layout, options, episodes, features, tuple(surveys))
 
     @property
     def fps(self) -> int:
@@ -116,7 +125,8 @@ class Behavior1kSource:
                 for key, feature in self.features.items()
                 if is_camera(feature)
             },
-            tasks=self._texts(episode),
+            tasks=self._texts(episode, self.options.prompts),
+            subtasks=self._texts(episode, self.options.subtasks) if SUBTASK_INDEX in self.features else (),
         )
 
     def locate(self, index: int) -> str:
@@ -135,6 +145,7 @@ class Behavior1kSource:
             f"{path.relative_to(self.layout.root)} {path.stat().st_size if path.exists() else 'missing'}"
             for path in relevant
         )
+        undescribed = {survey.level: survey.undescribed for survey in self.surveys}
         annotations = [path.read_bytes() for path in relevant if path.suffix == ".json" and path.exists()]
         return {
             "format": "behavior1k",
@@ -144,7 +155,9 @@ class Behavior1kSource:
             "sentences": dict(self.layout.sentences),
             "prompts": self.options.prompts,
             "object_names": dict(self.options.object_names),
-            "undescribed_frames": None if self.survey is None else self.survey.undescribed,
+            "undescribed_frames": undescribed.get(self.options.prompts),
+            "subtasks": self.options.subtasks,
+            "frames_without_subtask": undescribed.get(self.options.subtasks),
             "size": self.options.size,
             "features": list(self.features),
         }
@@ -154,13 +167,13 @@ class Behavior1kSource:
         decode = videos.decode_depth if is_depth(self.features[key]) else videos.decode_colour
         return decode(self.layout.video(episode, key), recorded, size)
 
-    def _texts(self, episode: int) -> list[str]:
+    def _texts(self, episode: int, level: str) -> list[str]:
         """The text of each frame; one that no annotation describes gets the sentence of its task."""
         length, sentence = self.layout.lengths[episode], self.layout.sentence(episode)
-        if self.options.prompts == "task":
+        if level == "task":
             return [sentence] * length
         path = self.layout.annotation(episode)
-        annotation = read_annotation(path, self.options.prompts, self.options.object_names)
+        annotation = read_annotation(path, level, self.options.object_names)
         return [phrase or sentence for phrase in annotation.phrases(length)]
 
     def _files(self, episode: int) -> Iterable[Path]:
@@ -168,15 +181,17 @@ class Behavior1kSource:
         yield from (
             self.layout.video(episode, key) for key, feature in self.features.items() if is_camera(feature)
         )
-        if self.options.prompts != "task":
+        if self.options.levels:
             yield self.layout.annotation(episode)
 
     def _require_files(self) -> None:
         missing = [path for episode in self.episodes for path in self._files(episode) if not path.exists()]
         if missing:
             expected = "table and videos of every episode"
-            if self.options.prompts != "task":
-                expected += f", and its annotation for --prompts {self.options.prompts}"
+            if self.options.levels:
+                chosen = {"--prompts": self.options.prompts, "--subtasks": self.options.subtasks}
+                asked = (f"{name} {level}" for name, level in chosen.items() if level in self.options.levels)
+                expected += f", and its annotation for {' and '.join(asked)}"
             raise ZooError(
                 f"{len(missing)} files of the {len(self.episodes)} chosen episodes are missing",
                 got="no " + first_names(path.relative_to(self.layout.root) for path in missing),
@@ -186,12 +201,12 @@ class Behavior1kSource:
         for episode in self.episodes:
             self.layout.sentence(episode)
 
-    def _look_through_annotations(self, tolerate_damage: bool) -> Survey:
+    def _look_through_annotations(self, level: str, tolerate_damage: bool) -> Survey:
         frames = undescribed = unnamed = backwards = 0
         for episode in self.episodes:
             path, length = self.layout.annotation(episode), self.layout.lengths[episode]
             try:
-                annotation = read_annotation(path, self.options.prompts, self.options.object_names)
+                annotation = read_annotation(path, level, self.options.object_names)
             except ZooError:
                 if tolerate_damage:
                     continue
@@ -200,7 +215,7 @@ class Behavior1kSource:
             undescribed += annotation.phrases(length).count("")
             unnamed += annotation.unnamed
             backwards += annotation.backwards
-        return Survey(self.options.prompts, frames, undescribed, unnamed, backwards)
+        return Survey(level, frames, undescribed, unnamed, backwards)
 
 
 def _camera_features(recorded: Mapping[str, Mapping[str, Any]], options: Options) -> dict[str, dict]:

@@ -101,6 +101,8 @@ class ReplayEnv(gym.Env):
             playback.announce(chunk_HA)
         if (plan := trace.take_plan(self.player)) is not None:
             playback.intend(plan)
+        if (subtask := trace.take_subtask(self.player)) is not None:
+            playback.pursue(subtask)
         # The recording ends here, the task need not: truncated, not terminated.
         truncated, success = playback.at_last_frame, False
         if truncated:

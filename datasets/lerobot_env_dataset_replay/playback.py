@@ -35,6 +35,7 @@ class Playback:
         self.predicted_TA = np.full(recorded.action_TA.shape, np.nan, np.float32)
         self.chunks: list[tuple[int, np.ndarray]] = []
         self.plans = PlanLog(recorded)
+        self.subtasks: list[tuple[int, str]] = []
         self._action_names = action_names
         self._pictures: list[tuple[int, np.ndarray]] = []
         self._picture_frames = set(
@@ -74,6 +75,10 @@ class Playback:
         """Keep the plan made at the current frame."""
         self.plans.add(self.frame, plan, trace.state_map())
 
+    def pursue(self, subtask: str) -> None:
+        """Keep the subtask that the chunk of the current frame follows."""
+        self.subtasks.append((self.frame, subtask))
+
     def finished(self) -> Episode:
         """The played episode."""
         lengths = [len(chunk_HA) for _, chunk_HA in self.chunks]
@@ -92,6 +97,7 @@ class Playback:
             chunk_CHA=chunk_CHA,
             chunk_length_C=np.array(lengths, np.int64) if len(set(lengths)) > 1 else None,
             plans=self.plans.gathered(),
+            subtasks=self.subtasks or None,
         )
         if self._pictures:
             episode.picture_frame_P = np.array([frame for frame, _ in self._pictures])

@@ -27,8 +27,9 @@ from lerobot_plugins.conversion.episode_rows import statistics_columns, write_ep
 from lerobot_plugins.conversion.histograms import write_histograms
 from lerobot_plugins.conversion.layout import FileLimits, Place, assign_files
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
-from lerobot_plugins.conversion.source import EpisodeSource, is_camera, is_depth
+from lerobot_plugins.conversion.source import SUBTASK_INDEX, EpisodeSource, is_camera, is_depth
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
+from lerobot_plugins.processing.subtask_table import SUBTASKS_PATH
 from lerobot_plugins.statistics.exact import Statistics, exact_statistics
 from lerobot_plugins.statistics.images import sampled
 
@@ -62,12 +63,15 @@ class Assembly:
         self.sizes: list[int] = []
         self.lengths: list[int] = []
         self.task_index: dict[str, int] = {}
+        self.subtask_index: dict[str, int] = {}
         for folder in folders:
             episode = StagedEpisode.load(folder)
             self.sizes.append(episode.data_bytes)
             self.lengths.append(episode.length)
             for task in episode.tasks:
                 self.task_index.setdefault(task, len(self.task_index))
+            for subtask in episode.subtasks:
+                self.subtask_index.setdefault(subtask, len(self.subtask_index))
         self.rows: list[dict[str, Any]] = []
         self.statistics: dict[str, Statistics] = {}
         self.histograms: dict[str, np.ndarray] = {}
@@ -107,6 +111,9 @@ class Assembly:
         """All numeric columns of an episode, (T, D) each."""
         task_indices = np.array([self.task_index[task] for task in episode.tasks])[episode.task_T]
         added = index_columns(episode.length, self.fps, index, first_index, task_indices)
+        if SUBTASK_INDEX in self.features:
+            numbers = np.array([self.subtask_index[subtask] for subtask in episode.subtasks], np.int64)
+            added[SUBTASK_INDEX] = numbers[episode.subtask_T][:, None]
         return episode.columns | added
 
     def _count_pictures(self, episode: StagedEpisode) -> None:
@@ -204,6 +211,10 @@ class Assembly:
         write_stats(self.statistics, self.root)
         tasks = pd.Index(self.task_index.keys(), name="task")
         write_tasks(pd.DataFrame({"task_index": range(len(tasks))}, index=tasks), self.root)
+        if SUBTASK_INDEX in self.features:
+            index = pd.Index(self.subtask_index.keys(), name="subtask")
+            subtasks = pd.DataFrame({SUBTASK_INDEX: range(len(index))}, index=index)
+            subtasks.to_parquet(self.root / SUBTASKS_PATH)
         write_episodes(self.rows, self.limits, self.root)
         write_json(provenance, self.root / PROVENANCE_PATH)
         if self.histograms:

@@ -3,7 +3,7 @@
 T frames; D the shape of one frame's value; C channels; V intensities.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,15 @@ import numpy as np
 
 from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.locating import located
-from lerobot_plugins.conversion.source import Clip, Episode, EpisodeSource, Frames, is_camera, is_depth
+from lerobot_plugins.conversion.source import (
+    SUBTASK_INDEX,
+    Clip,
+    Episode,
+    EpisodeSource,
+    Frames,
+    is_camera,
+    is_depth,
+)
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.conversion.staging import Staging
 from lerobot_plugins.errors import ZooError
@@ -50,8 +58,18 @@ def check(episode: Episode, features: Mapping[str, Mapping[str, Any]]) -> None:
                 raise ZooError(
                     f"{key} has another number of frames", got=len(episode.images[key]), expected=frames
                 )
+        elif key == SUBTASK_INDEX:
+            _check_subtasks(episode.subtasks, frames)
         else:
             _check_column(key, episode.columns[key], feature, frames)
+
+
+def _check_subtasks(subtasks: Sequence[str], frames: int) -> None:
+    if len(subtasks) != frames:
+        raise ZooError("there is not one subtask per frame", got=len(subtasks), expected=frames)
+    for frame, text in enumerate(subtasks):
+        if not text.strip():
+            raise ZooError("a frame has no subtask", got=f"an empty text in frame {frame}", expected="a text")
 
 
 def _check_column(key: str, values_TD: np.ndarray, feature: Mapping[str, Any], frames: int) -> None:
@@ -77,7 +95,7 @@ def _check_column(key: str, values_TD: np.ndarray, feature: Mapping[str, Any], f
 
 
 def _write(episode: Episode, source: EpisodeSource, folder: Path, storage: ImageStorage) -> None:
-    staged = StagedEpisode.of(episode.tasks, episode.columns)
+    staged = StagedEpisode.of(episode.tasks, episode.columns, episode.subtasks)
     for key, camera in episode.images.items():
         feature = source.features[key]
         staged.histograms[key] = counts_CV = pictures.no_counts(feature)

@@ -20,14 +20,15 @@ from lerobot_plugins.conversion.matching import ADDED_COLUMNS, read_info
 from lerobot_plugins.conversion.parquet_rows import cursor
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
 from lerobot_plugins.conversion.quarantine import QUARANTINE_PATH
-from lerobot_plugins.conversion.source import is_camera
+from lerobot_plugins.conversion.source import SUBTASK_INDEX, is_camera
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.errors import ZooError
+from lerobot_plugins.processing.subtask_table import read_subtask_texts
 
 # A frame's time is its number divided by the rate, as float32.
 _TIME_TOLERANCE = 1e-3
 _KNOWN = {
-    *("info.json", "stats.json", "tasks.parquet", "episodes"),
+    *("info.json", "stats.json", "tasks.parquet", "subtasks.parquet", "episodes"),
     *(Path(path).name for path in (PROVENANCE_PATH, QUARANTINE_PATH, HISTOGRAMS_PATH)),
 }
 
@@ -154,10 +155,10 @@ class Part:
         columns = {
             key: np.concatenate([_numbers(batch[key], feature) for batch in batches])
             for key, feature in features.items()
-            if not is_camera(feature) and key not in ADDED_COLUMNS
+            if not is_camera(feature) and key not in (*ADDED_COLUMNS, SUBTASK_INDEX)
         }
         self._check(row, batches, start, stop)
-        staged = StagedEpisode.of(self._tasks(batches), columns)
+        staged = StagedEpisode.of(self._tasks(batches), columns, self._subtasks(batches))
         for camera in self.cameras:
             if features[camera]["dtype"] == "image":
                 staged.picture_ends[camera] = _copy_pictures(
@@ -193,6 +194,12 @@ class Part:
 
     def _tasks(self, batches: list[pa.RecordBatch]) -> list[str]:
         return [self.tasks[index] for batch in batches for index in batch["task_index"].to_pylist()]
+
+    def _subtasks(self, batches: list[pa.RecordBatch]) -> list[str]:
+        if SUBTASK_INDEX not in self.info["features"]:
+            return []
+        texts = read_subtask_texts(self.root)
+        return [texts[index] for batch in batches for index in batch[SUBTASK_INDEX].to_pylist()]
 
     def _rows(
         self, row: Mapping[str, Any], wanted: tuple[str, ...], start: int, stop: int

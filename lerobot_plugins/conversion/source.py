@@ -9,6 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+# A source whose features have this key gives a subtask for each frame; the dataset has its number under it
+# and its text in meta/subtasks.parquet.
+SUBTASK_INDEX = "subtask_index"
+SUBTASK_FEATURE: Mapping[str, Any] = {"dtype": "int64", "shape": (1,), "names": None}
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -54,11 +59,13 @@ class Episode:
         columns: Numeric columns, each (T, D).
         images: The pictures of each camera.
         tasks: For each frame what is to be done, in natural language.
+        subtasks: For each frame what is to be done next, where the features have `SUBTASK_INDEX`.
     """
 
     columns: Mapping[str, np.ndarray]
     images: Mapping[str, Frames | Clip]
     tasks: Sequence[str]
+    subtasks: Sequence[str] = ()
 
 
 class EpisodeSource(Protocol):

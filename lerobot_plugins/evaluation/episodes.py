@@ -14,6 +14,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class Episode:
         chunk_length_C: Steps of each chunk that mean something; None for all, as in files that do not know
             of lengths.
         plans: What a policy that plans intended; None for others.
+        subtasks: Frame and text of each subtask that a policy wrote or went on with; None for others.
         picture_frame_P: Frames of which camera pictures are kept.
         picture_PHWC: The pictures, uint8 RGB, cameras side by side.
     """
@@ -106,6 +108,7 @@ class Episode:
     chunk_CHA: np.ndarray
     chunk_length_C: np.ndarray | None = None
     plans: EpisodePlans | None = None
+    subtasks: list[tuple[int, str]] | None = None
     picture_frame_P: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     picture_PHWC: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
 
@@ -191,6 +194,9 @@ def save_episode(folder: Path, episode: Episode) -> None:
         arrays["chunk_length_C"] = episode.chunk_length_C
     if episode.plans is not None:
         arrays |= episode.plans.to_arrays()
+    if episode.subtasks is not None:
+        arrays["subtask_frame_S"] = np.array([frame for frame, _ in episode.subtasks])
+        arrays["subtask_text_S"] = np.array([text for _, text in episode.subtasks])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(_path(folder, episode.index), buffer.getvalue())
@@ -209,6 +215,13 @@ def load_episodes(folder: Path, run: Run) -> list[Episode]:
     ]
 
 
+def _subtasks(arrays: Mapping[str, np.ndarray]) -> list[tuple[int, str]] | None:
+    if "subtask_frame_S" not in arrays:
+        return None
+    frames, texts = arrays["subtask_frame_S"].tolist(), arrays["subtask_text_S"].tolist()
+    return list(zip(frames, texts, strict=True))
+
+
 def _load_episode(path: Path, dims: int) -> Episode:
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -218,6 +231,7 @@ def _load_episode(path: Path, dims: int) -> Episode:
                 hold_TA=arrays.get("hold_TA"),
                 chunk_length_C=arrays.get("chunk_length_C"),
                 plans=EpisodePlans.from_arrays(arrays),
+                subtasks=_subtasks(arrays),
                 **{
                     name: arrays[name]
                     for name in (

@@ -50,7 +50,7 @@ def predictions_csv(run: Run, episodes: Sequence[Episode]) -> str:
 
 def inference_log(run: Run, episodes: Sequence[Episode], metrics: Metrics) -> str:
     """How the evaluation was made and what it warns of, then a line per frame: the executed action in raw
-    units, its normalised mean absolute error, and where a chunk was predicted."""
+    units, its normalised mean absolute error, where a chunk was predicted, and the subtask it follows."""
     counts = metrics["counts"]
     lines = [
         f"command: {run.command}",
@@ -70,6 +70,7 @@ def _episode_lines(run: Run, episode: Episode) -> Iterator[str]:
     normalize = run.action_range.normalize
     error_TV = abs(normalize(episode.predicted_TA) - normalize(episode.recorded_TA))
     length_of = dict(zip(episode.chunk_start_C.tolist(), episode.chunk_lengths.tolist(), strict=True))
+    subtask_of = dict(episode.subtasks or [])
     task = None
     for frame, predicted_A in enumerate(episode.predicted_TA):
         if episode.task_T[frame] != task:
@@ -77,8 +78,9 @@ def _episode_lines(run: Run, episode: Episode) -> Iterator[str]:
             yield f"episode {episode.index}: {task}"
         error = f"{error_TV[frame].mean():.4f}" if error_TV.shape[1] else "-"
         chunk = f"  chunk of {length_of[frame]}" if frame in length_of else ""
+        subtask = f"  subtask {subtask_of[frame]!r}" if frame in subtask_of else ""
         place = f"frame {frame:5d} {episode.timestamp_T[frame]:9.3f} s"
-        yield f"{place}  error {error}  action {_numbers(predicted_A)}{chunk}"
+        yield f"{place}  error {error}  action {_numbers(predicted_A)}{chunk}{subtask}"
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -8,7 +8,8 @@ listens takes the raw chunk of its row. In each step of a rollout the order is
     preprocessor (state map) -> policy.select_action (chunk, plan) -> postprocessor (decoder) -> env.step
 
 A policy that plans announces its plans too, in normalised states; the normalising step announces what those
-are in raw units.
+are in raw units. One that writes its next subtask announces the token ids, and the step that makes its
+prompts how they are read.
 
 Without a listener publishing costs one comparison. Publishing never waits for the device: tensors are kept
 and converted when taken. Policies that publish nothing are watched through their executed actions alone.
@@ -27,6 +28,7 @@ from lerobot_plugins.errors import ZooError
 from lerobot_plugins.evaluation.plans import Plan
 
 Decoder = Callable[[torch.Tensor], torch.Tensor]
+TextDecoder = Callable[[Sequence[int]], str]
 
 
 class StateMap(Protocol):
@@ -42,7 +44,9 @@ class StateMap(Protocol):
 _listeners = 0
 _chunk_by_row: dict[int, torch.Tensor] = {}
 _plan_by_row: dict[int, Plan] = {}
+_subtask_by_row: dict[int, Sequence[int]] = {}
 _decoder: Decoder | None = None
+_text_decoder: TextDecoder | None = None
 _state_map: StateMap | None = None
 
 
@@ -54,12 +58,13 @@ def start() -> None:
 
 def stop() -> None:
     """End what one `start` began; the last one clears the board."""
-    global _listeners, _decoder, _state_map
+    global _listeners, _decoder, _state_map, _text_decoder
     _listeners = max(0, _listeners - 1)
     if not _listeners:
         _chunk_by_row.clear()
         _plan_by_row.clear()
-        _decoder = _state_map = None
+        _subtask_by_row.clear()
+        _decoder = _state_map = _text_decoder = None
 
 
 def listening() -> bool:
@@ -115,6 +120,47 @@ def publish_plan(plans: Sequence[Plan], rows: Sequence[int]) -> None:
     _plan_by_row.update(zip(map(int, rows), plans, strict=True))
 
 
+def publish_subtasks(ids: Sequence[Sequence[int]], rows: Sequence[int]) -> None:
+    """Announce the subtasks, as token ids, that the chunks of some rows follow.
+
+    Raises:
+        ZooError: The number of rows differs from the number of subtasks.
+    """
+    if not _listeners:
+        return
+    if len(ids) != len(rows):
+        raise ZooError(
+            "published subtasks do not fit their rows",
+            got=f"{len(ids)} subtasks for {len(rows)} rows",
+            expected="one subtask per row",
+        )
+    _subtask_by_row.update(zip(map(int, rows), ids, strict=True))
+
+
+def publish_text_decoder(decode: TextDecoder) -> None:
+    """Announce how token ids become text."""
+    global _text_decoder
+    if _listeners:
+        _text_decoder = decode
+
+
+def take_subtask(row: int) -> str | None:
+    """The subtask announced for a row since the last take; None without one.
+
+    Raises:
+        ZooError: One was announced, but not how its tokens are read.
+    """
+    ids = _subtask_by_row.pop(row, None)
+    if ids is None:
+        return None
+    if _text_decoder is None:
+        raise ZooError(
+            "a policy published a subtask, but no processor step published how its tokens are read",
+            expected="the step that makes prompts calls trace.publish_text_decoder",
+        )
+    return _text_decoder(ids)
+
+
 def publish_state_map(state_map: StateMap) -> None:
     """Announce what normalised states are in raw units."""
     global _state_map
@@ -135,9 +181,10 @@ def publish_decoder(decode: Decoder) -> None:
 
 
 def discard(row: int) -> None:
-    """Forget chunk and plan of one row without decoding them (its episode starts anew)."""
+    """Forget chunk, plan and subtask of one row without decoding them (its episode starts anew)."""
     _chunk_by_row.pop(row, None)
     _plan_by_row.pop(row, None)
+    _subtask_by_row.pop(row, None)
 
 
 def take_plan(row: int) -> Plan | None:

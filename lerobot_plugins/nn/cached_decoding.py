@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder, language_layer
+from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder, language_layer, positions_from_mask
 
 
 class CachedDecoder:
@@ -30,6 +30,7 @@ class CachedDecoder:
             (F.pad(k, (0, 0, 0, length)), F.pad(v, (0, 0, 0, length))) for k, v in prefix.keys_values
         ]
         self._fed = 0
+        self._prefix = prefix
         self._start = prefix.mask_BS.shape[1]
         token_L = torch.arange(length, device=prefix.mask_BS.device)
         position_BL = prefix.mask_BS.sum(dim=1, keepdim=True) + token_L
@@ -64,6 +65,15 @@ class CachedDecoder:
 
             x, _, _ = language_layer(layer, x, visible, cos, sin, attend=attend)
         return self._model.norm(x)
+
+    def continued(self, mask_BL: Tensor) -> Prefix:
+        """The prefix with what has been fed behind it, of which `mask_BL` says what is real; without hidden
+        states."""
+        assert mask_BL.shape[1] == self._fed, "one mask entry for each token fed"
+        mask_BT = torch.cat([self._prefix.mask_BS, mask_BL.bool()], dim=1)
+        end = self._start + self._fed
+        keys_values = [(k[:, :, :end], v[:, :, :end]) for k, v in self._buffers]
+        return Prefix(None, mask_BT, positions_from_mask(mask_BT), keys_values)
 
 
 def _attend_grouped(

@@ -210,6 +210,11 @@ class ZooPolicyConfig(PreTrainedConfig):
         )
 
     @property
+    def subtask_room(self) -> int:
+        """Most tokens of a subtask that the policy writes, begin and end included; 0 where it writes none."""
+        return 0
+
+    @property
     def action_width(self) -> int:
         """Width of one action."""
         assert self.action_feature is not None, "validate_features comes first"

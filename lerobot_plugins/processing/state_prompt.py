@@ -4,22 +4,26 @@
 
 The integers are the normalised state in 256 bins. Text and layout are openpi's to the character, because
 its weights were trained on those tokens: the whole prompt is encoded at once, case and runs of blanks are
-kept, and no newline ends it. Nothing is ever cut: the end of the prompt is the state and the marker.
+kept, and no newline ends it. Nothing is ever cut: the end of the prompt is the state and the marker. For a
+policy that writes its next subtask before it acts, the marker is `Subtask:`.
 
 Legend: B batch, T observation steps, D state dims.
 """
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from lerobot.lerobot_types import EnvTransition, TransitionKey
 from lerobot.processor import ProcessorStepRegistry
-from lerobot.utils.constants import OBS_STATE
+from lerobot.utils.constants import OBS_LANGUAGE_TOKENS, OBS_STATE
 
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing import runtime
+from lerobot_plugins.processing.subtask_tokens import SubtaskWriter
 from lerobot_plugins.processing.tokenizer_step import TokenizerStep
 
 logger = logging.getLogger(__name__)
@@ -50,11 +54,13 @@ class StatePromptTokenizerStep(TokenizerStep):
         discrete_state: Put the state into the prompt. False is openpi's format of policies without it:
             the text, then a newline token.
         state_key: The observation that holds the state, (B, D), or (B, T, D) with the current step last.
+        subtask_length: Most tokens of a subtask, BOS and EOS included; 0 for policies that write none.
     """
 
     max_length: int = 512
     discrete_state: bool = True
     state_key: str = OBS_STATE
+    subtask_length: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,13 +77,26 @@ class StatePromptTokenizerStep(TokenizerStep):
                 f"--policy.type={run.config.type} --policy.init_from=CHECKPOINT",
             )
         self.discrete_state = run.config.discrete_state_input
+        self.subtask_length = run.config.subtask_room
+
+    @cached_property
+    def subtasks(self) -> SubtaskWriter:
+        """Writes the tokens of subtasks."""
+        return SubtaskWriter(self.tokenizer, self.subtask_length, fixed=self.padding == "max_length")
+
+    def __call__(self, transition: EnvTransition) -> EnvTransition:
+        new = super().__call__(transition)
+        if self.subtask_length:
+            self.subtasks.write(new, len(new[TransitionKey.OBSERVATION][OBS_LANGUAGE_TOKENS]))
+        return new
 
     def text(self, task: str, integers: list[int] | None) -> str:
         """One prompt; None is a prompt without state."""
         task = clean_task(task)
         if integers is None:
             return task
-        return f"Task: {task}, State: {' '.join(map(str, integers))};\nAction: "
+        marker = "Subtask" if self.subtask_length else "Action"
+        return f"Task: {task}, State: {' '.join(map(str, integers))};\n{marker}: "
 
     def encode(self, task: str, integers: list[int] | None) -> list[int]:
         """Token ids of one prompt, however many."""
@@ -141,4 +160,8 @@ class StatePromptTokenizerStep(TokenizerStep):
         self.require_room(tasks, [self.encode(task, longest) for task in tasks])
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"discrete_state": self.discrete_state, "state_key": self.state_key}
+        return super().get_config() | {
+            "discrete_state": self.discrete_state,
+            "state_key": self.state_key,
+            "subtask_length": self.subtask_length,
+        }

@@ -1,5 +1,6 @@
 """Text to token ids: a Hugging Face tokenizer.json, or bytes for the tiny preset."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,10 +25,14 @@ class TextTokenizer(Protocol):
     pad_id: int
     bos_id: int
     newline_id: int
+    eos_id: int | None
     vocabulary: int
 
     def encode(self, text: str) -> list[int]:
         """Token ids without special tokens."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids; special tokens have none."""
 
 
 class ByteTokenizer:
@@ -40,6 +45,10 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> list[int]:
         return [byte + self.offset for byte in text.encode()]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text = bytes(i - self.offset for i in ids if self.offset <= i < self.vocabulary)
+        return text.decode(errors="replace")
 
 
 class FileTokenizer:
@@ -77,10 +86,15 @@ class FileTokenizer:
                 do="set --policy.tokenizer_name to PaliGemma's tokenizer",
             )
         self.pad_id, self.bos_id, self.newline_id = ids.values()
+        # Prompts end without it; only text that the model writes needs one.
+        self.eos_id = self._tokenizer.token_to_id("<eos>")
         self.vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 def read_tokenizer_file(name: str, revision: str | None = None) -> bytes:

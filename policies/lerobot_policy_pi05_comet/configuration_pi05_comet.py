@@ -19,6 +19,7 @@ The network is that of pi0.5; LeRobot's `pi05` has the same weights. What differ
 | every tensor of a checkpoint finds its place   | failures are printed, weights stay random       |
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,12 @@ class PI05CometConfig(ZooPolicyConfig):
         loss_over_padded_actions: Count the repeated actions behind an episode's end, as openpi does.
         loss_weights_path: A table of how much each frame or episode of the training dataset counts in the
             loss, a `.json` or `.parquet` file; None is off. Losses of evaluations are not weighed.
+        subtask_prediction: Learn to write each frame's subtask, and when acting write it before the actions,
+            which then follow it. The training dataset must have subtasks.
+        subtask_loss_weight: Factor of the subtask's cross-entropy; the flow's is 1. openpi-comet's sum has
+            the same ratio: the cross-entropy and 10 times the flow.
+        subtask_max_len: Most tokens of a subtask, begin and end included; longer ones are refused.
+        subtask_refresh: A new subtask is written at every so manieth prediction of actions.
         vlm_grad_scale: Factor on the gradient that flows from the expert into PaliGemma; 0 stops it.
         control_mode: `receding_horizon` executes a chunk to its end; `temporal_ensemble` predicts at every
             step and averages; `receding_temporal` predicts every `replan_interval` steps and averages.
@@ -88,6 +95,10 @@ class PI05CometConfig(ZooPolicyConfig):
     loss_over_padded_dims: bool = False
     loss_over_padded_actions: bool = False
     loss_weights_path: str | None = None
+    subtask_prediction: bool = False
+    subtask_loss_weight: float = 0.1
+    subtask_max_len: int = 64
+    subtask_refresh: int = 1
     vlm_grad_scale: float = 1.0
 
     control_mode: str = "receding_horizon"
@@ -122,6 +133,17 @@ class PI05CometConfig(ZooPolicyConfig):
             )
         if self.replan_interval < 1 or (self.ensemble_size is not None and self.ensemble_size < 1):
             raise ZooError("replan_interval and ensemble_size must be at least 1")
+        if (
+            self.subtask_max_len < 3
+            or self.subtask_refresh < 1
+            or not 0 <= self.subtask_loss_weight < math.inf
+        ):
+            raise ZooError(
+                "a subtask needs room for begin, end and a word, and how often it is written and counts",
+                got=f"subtask_max_len={self.subtask_max_len}, subtask_refresh={self.subtask_refresh}, "
+                f"subtask_loss_weight={self.subtask_loss_weight}",
+                expected="at least 3, at least 1, and a finite number from 0",
+            )
         intervals = {"temporal_ensemble": 1, "receding_temporal": self.replan_interval}
         interval = intervals.get(self.control_mode, 0)
         if self.n_action_steps <= interval:
@@ -178,6 +200,11 @@ class PI05CometConfig(ZooPolicyConfig):
                 got=outside,
                 expected=f"0 to {self.action_width - 1}",
             )
+
+    @property
+    def subtask_room(self) -> int:
+        """Most tokens of a subtask."""
+        return self.subtask_max_len if self.subtask_prediction else 0
 
     @property
     def reads_proprioception(self) -> bool:

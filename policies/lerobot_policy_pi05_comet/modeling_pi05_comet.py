@@ -3,6 +3,7 @@
 `configuration_pi05_comet` lists what differs from LeRobot's `pi05`.
 
     prefix  = PaliGemma(pictures, prompt with the state's integers)       once per observation
+    subtask = text that PaliGemma writes behind it                         if asked for, see `subtasks`
     v       = expert(x_t, t | keys and values of the prefix)
     actions = Euler steps from noise (t = 1) to data (t = 0)
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import empty_parameters
+from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.augmentation import augment_images
 from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time, weighted_mean
@@ -36,7 +38,15 @@ from lerobot_plugins.policy.noise import chunk_noise
 from lerobot_plugins.policy.pi05_weights import PRETRAINED, Changes, load_pretrained, pretrained_source
 from lerobot_plugins.policy.pictures import CameraPictures
 from lerobot_plugins.policy.queues import ActionQueues
+from lerobot_plugins.processing.subtask_table import training_subtasks
 from lerobot_policy_pi05_comet.configuration_pi05_comet import VOCABULARIES, PI05CometConfig
+from lerobot_policy_pi05_comet.subtasks import (
+    HeldSubtasks,
+    learn_subtasks,
+    require_prompt_for,
+    subtask_logs,
+    write_subtasks,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +74,9 @@ class PI05CometPolicy(ZooPolicy):
         **kwargs: Any,
     ) -> None:
         super().__init__(config, dataset_stats, dataset_meta, load_backbone)
+        self.subtasks = HeldSubtasks(config.subtask_refresh)
+        if config.subtask_prediction and dataset_meta is not None:
+            training_subtasks(dataset_meta)  # now: whatever is wrong with them costs less before the network
         self.loss_weights = LossWeights.of_run(config.loss_weights_path, dataset_meta)
         source = pretrained_source(config) if load_backbone else None
         if source is None:
@@ -101,7 +114,16 @@ class PI05CometPolicy(ZooPolicy):
         """What a variant adds to the network, with its initial weights; nothing here."""
 
     def _freeze_the_unread(self) -> None:
-        """The last prefix layer gives keys and values only: what comes after them never gets a gradient."""
+        """The last prefix layer gives keys and values only: what comes after them never gets a gradient.
+
+        A subtask is read off that layer, so then it trains.
+        """
+        if self.config.subtask_prediction:
+            if self.config.freeze_language_model:
+                logger.warning(
+                    "PaliGemma is frozen: its subtask loss is measured, but nothing learns to write them"
+                )
+            return
         last = self.model.encoder.language_model.layers[-1]
         unread = (last.self_attn.q_proj, last.self_attn.o_proj, last.mlp, last.post_attention_layernorm)
         for part in (*unread, self.model.encoder.language_model.norm):
@@ -146,43 +168,56 @@ class PI05CometPolicy(ZooPolicy):
             for name, image in pictures.items()
         }
 
+    def embed(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Embedded pictures and prompt (B, S, D) and their mask; `rng` augments the pictures."""
+        encoder = self.model.encoder
+        views = list(self.views(batch, rng).values())
+        pictures = encoder.embed_images(views, [None] * len(views))
+        return encoder.with_prompt(*pictures, *prompt_tokens(batch))
+
     def encode(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> Prefix:
         """Keys and values of pictures and prompt; `rng` augments the pictures."""
-        pictures = self.views(batch, rng)
-        return self.model.encoder(
-            list(pictures.values()),
-            [None] * len(pictures),
-            *prompt_tokens(batch),
-            keys_values=True,
-            hidden=False,
-        )
+        return self.model.encoder.encode(*self.embed(batch, rng), keys_values=True, hidden=False)
 
     # Training.
 
     def loss_terms(
         self, batch: dict[str, Any], rng: np.random.Generator
     ) -> tuple[list[LossTerm], dict[str, Tensor]]:
-        """Squared velocity errors over the dims that count, (B, H, A) or (B, H, P); rows may have weights."""
+        """Squared velocity errors over the dims that count, (B, H, A) or (B, H, P); rows may have weights.
+
+        With subtasks also the cross-entropies of their tokens (B, L - 1); velocities follow the true ones.
+        """
         width = self.config.action_width
         action_BHP = F.pad(batch[ACTION].float(), (0, self.config.max_action_dim - width))
         noise_BHP = sample_noise(rng, action_BHP.shape).to(action_BHP.device)
         time_B = sample_time(rng, (action_BHP.shape[0],)).to(action_BHP.device)
         augment = self.training and self.config.image_augmentation
-        prefix = self.encode(batch, rng if augment else None)
+        weights = self.loss_weights if self.training else None
+        terms: list[LossTerm] = []
+        logs: dict[str, Tensor] = {}
+        if self.config.subtask_prediction:
+            seen = self.embed(batch, rng if augment else None)
+            errors, prefix = learn_subtasks(self.model.encoder, batch, *seen)
+            weight = errors.real_BL * row_weights(weights, batch, errors.error_BL)
+            terms.append(LossTerm(errors.error_BL, weight, self.config.subtask_loss_weight))
+            logs |= subtask_logs(errors)
+        else:
+            prefix = self.encode(batch, rng if augment else None)
         error_BHP = self.velocity_errors(prefix, action_BHP, noise_BHP, time_B)
         counts_BH1 = self.action_validity(batch)[..., None]
         parts = {
             "loss_over_real_dims": error_BHP[..., :width],
             "loss_over_padded_dims": error_BHP[..., width:],
         }
-        logs = {
+        logs |= {
             name: weighted_mean(part.detach(), counts_BH1, keep_batch=False)
             for name, part in parts.items()
             if part.shape[-1]
         }
         error = error_BHP if self.config.loss_over_padded_dims else error_BHP[..., :width]
-        weight = row_weights(self.loss_weights if self.training else None, batch, error)
-        return [LossTerm(error, weight, per_action=True)], logs
+        terms.append(LossTerm(error, row_weights(weights, batch, error), per_action=True))
+        return terms, logs
 
     def velocity_errors(
         self, prefix: Prefix, action_BHP: Tensor, noise_BHP: Tensor, time_B: Tensor
@@ -197,11 +232,34 @@ class PI05CometPolicy(ZooPolicy):
 
     def sample_chunk(self, batch: dict[str, Any], noise_BHA: Tensor | None, **rtc: Any) -> Tensor:
         """Actions (B, H, A), normalised; the noise may have all P dims or the A real ones."""
+        require_prompt_for(self.config, batch)
         prefix = self.encode(batch)
+        if self.config.subtask_prediction:
+            given = self.subtasks.recall(len(prefix.mask_BS))
+            texts, prefix = write_subtasks(
+                self.model.encoder, prefix, batch, self.config.subtask_max_len, given
+            )
+            self.subtasks.keep(texts)
         mask_BS = prefix.mask_BS
         noise_BHP = self.chunk_noise([self.chunks_since_reset] * len(mask_BS), noise_BHA, mask_BS.device)
         chunk_BHP = self.model.sample(prefix, noise_BHP, self.config.num_inference_steps, self.guide(rtc))
         return chunk_BHP[..., : self.config.action_width]
+
+    def next_chunks(
+        self, batch: dict[str, Any], rows: list[int], noise: Tensor | None
+    ) -> tuple[Tensor, list[int]]:
+        """Chunks of some rows, each after its own subtask, which is announced to who watches."""
+        if not self.config.subtask_prediction:
+            return super().next_chunks(batch, rows, noise)
+        with self.subtasks.rows(rows):
+            chunks = super().next_chunks(batch, rows, noise)
+        trace.publish_subtasks([self.subtasks.text_of[row] for row in rows], rows)
+        return chunks
+
+    def reset(self) -> None:
+        """Forget everything about the current episodes."""
+        super().reset()
+        self.subtasks.clear()
 
     def chunk_noise(self, counts: list[int], given: Tensor | None, device: torch.device) -> Tensor:
         """Noise (B, H, P) of chunks; see `policy.noise`."""

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.nn.augmentation import augment_images
 from lerobot_plugins.nn.precision import autocast, float32_island, no_autocast
-from lerobot_plugins.nn.prefix_encoder import Prefix
 from lerobot_plugins.policy.batches import batch_size, prompt_tokens
 from lerobot_plugins.policy.losses import LossTerm
 from lerobot_plugins.policy.pi05_weights import Changes
@@ -113,7 +112,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
 
     # Observation.
 
-    def encode(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> Prefix:
+    def embed(self, batch: dict[str, Any], rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
         """As `pi05_comet`, with perception and memory between the vision tower and the language model."""
         encoder = self.model.encoder
         views = self.views(batch, rng)
@@ -123,7 +122,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         if joining_BXD is not None:
             x_BSD = torch.cat([x_BSD, joining_BXD.to(x_BSD.dtype)], dim=1)
             mask_BS = torch.cat([mask_BS, mask_BS.new_ones(joining_BXD.shape[:2])], dim=1)
-        return encoder.encode(x_BSD, mask_BS, keys_values=True, hidden=False)
+        return x_BSD, mask_BS
 
     def _enriched(
         self, batch: dict[str, Any], cameras: list[str], tokens_BSD: Tensor, rng: np.random.Generator | None

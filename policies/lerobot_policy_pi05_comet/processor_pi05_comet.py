@@ -66,6 +66,7 @@ def make_pi05_comet_pre_post_processors(
         max_length=config.prompt_max_len,
         padding=config.tokenizer_padding,
         discrete_state=config.discrete_state_input,
+        subtask_length=config.subtask_room,
     ).read_file()
     # The tokenizer also counts <image>, whose id no prompt contains and for which the table has no row.
     prompt.require_vocabulary(VOCABULARIES[config.paligemma_variant] + 1)

@@ -22,6 +22,7 @@ from lerobot_plugins.nn.flow_matching import sinusoidal_embedding
 from lerobot_plugins.nn.pi05 import PI05Network
 from lerobot_plugins.nn.precision import float32_island, no_autocast
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
+from lerobot_plugins.nn.text_head import vocabulary_logits
 from lerobot_policy_waypoint_vla.tokens import DURATIONS
 
 # The largest duration that has a token; durations join the time condition as a share of it.
@@ -164,8 +165,7 @@ class WaypointNetwork(PI05Network):
 
     def logits(self, hidden_ND: Tensor, bottom: int) -> Tensor:
         """Logits of the whole vocabulary for hidden states, (N, V) in the dtype of the products."""
-        table = self.planner_encoder.language_model.embed_tokens.weight
-        logits_NV = F.linear(hidden_ND, table)
+        logits_NV = vocabulary_logits(self.planner_encoder, hidden_ND)
         rows = slice(bottom, bottom + len(self.token_rows.weight))
         logits_NV[:, rows] += F.linear(hidden_ND, self.token_rows.weight.to(hidden_ND.dtype))
         return logits_NV

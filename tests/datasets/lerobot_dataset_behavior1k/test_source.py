@@ -102,7 +102,7 @@ def test_a_frame_without_annotation_gets_its_tasks_sentence(sample: Path) -> Non
     write_json(sample / f"annotations/{FIRST}.json", {"skill_annotation": []})
     source = Behavior1kSource.open(sample, Options(tasks="0", prompts="skill"))
     assert source.read(0).tasks == [TASKS[0][1]] * 8
-    assert source.survey.undescribed == 8 + 2
+    assert source.surveys[0].undescribed == 8 + 2
 
 
 def test_primitives_and_names_of_objects(sample: Path, tmp_path: Path) -> None:
