@@ -16,6 +16,8 @@ from lerobot.processor import LiberoProcessorStep
 from libero.libero import benchmark
 from scipy.spatial.transform import Rotation
 
+from lerobot_env_libero_depth.env import WithDepth
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -40,10 +42,11 @@ class Simulator:
         task: Index of the task in the suite.
         initial_state: Index of the stored initial state; a suite has 50 per task.
         size: Height and width of both cameras' pictures in pixels.
+        depth: Whether `depths` can be asked for.
     """
 
-    def __init__(self, suite: str, task: int, initial_state: int, size: int) -> None:
-        self._environment = LiberoEnv(
+    def __init__(self, suite: str, task: int, initial_state: int, size: int, depth: bool = False) -> None:
+        libero = LiberoEnv(
             task_suite=benchmark.get_benchmark_dict()[suite](),
             task_id=task,
             task_suite_name=suite,
@@ -52,9 +55,11 @@ class Simulator:
             observation_height=size,
             episode_index=initial_state,
         )
+        self._environment = WithDepth(libero, unit="m") if depth else libero
+        self._libero = libero
         self._processor = LiberoProcessorStep()
         self._observation, _ = self._environment.reset(seed=0)
-        domain = self._environment._env.env  # robosuite's environment: the privileged view
+        domain = libero._env.env  # robosuite's environment: the privileged view
         self._sim = domain.sim
         self._object, self._basket = (f"{name}_main" for name in domain.obj_of_interest)
         self._object_geoms = self._collision_geoms(self._object)
@@ -62,7 +67,7 @@ class Simulator:
     @property
     def instruction(self) -> str:
         """The task in words."""
-        return self._environment.task_description
+        return self._libero.task_description
 
     @property
     def scene(self) -> Scene:
@@ -81,14 +86,26 @@ class Simulator:
     @property
     def frame(self) -> Frame:
         """The observation of the current step."""
-        # Stock code turns the pictures and builds the state: what it gives a policy is what is recorded.
-        batch = self._processor.observation(preprocess_observation(_batched(self._observation)))
+        batch = self._seen()
         return Frame(
             image=_picture(batch["observation.images.image"]),
             wrist_image=_picture(batch["observation.images.image2"]),
             state=batch["observation.state"][0].numpy(),
             joint_state=self._observation["robot_state"]["joints"]["pos"].astype(np.float32),
         )
+
+    @property
+    def depths(self) -> dict[str, np.ndarray]:
+        """Depth of both cameras in metres, (H, W, 1) float32, under the names of `libero_depth`."""
+        return {
+            key: value[0].permute(1, 2, 0).numpy()
+            for key, value in self._seen().items()
+            if key.endswith("_depth")
+        }
+
+    def _seen(self) -> dict[str, torch.Tensor]:
+        # Stock code turns the pictures and builds the state: what it gives a policy is what is recorded.
+        return self._processor.observation(preprocess_observation(_batched(self._observation)))
 
     def step(self, action: np.ndarray) -> bool:
         """Apply one action (7,); returns whether the task is now solved."""

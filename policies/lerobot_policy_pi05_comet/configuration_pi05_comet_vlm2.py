@@ -43,7 +43,8 @@ class PI05CometVLM2Config(PI05CometConfig):
         geometry_image_size: Side of the pictures that hf_depth and vggt see.
         depth_features: Camera -> feature with its depth; None finds them by name and stores them.
         depth_unit: Unit of the depth in batches; LeRobot delivers `mm` unless --dataset.depth_output_unit=m.
-        camera_intrinsics: Camera -> [fx, fy, cx, cy, width, height], in pixels of a picture of that size.
+        camera_intrinsics: Camera -> [fx, fy, cx, cy, width, height], in pixels of a picture of that size;
+            fx is negative where pictures are mirrored, as LIBERO's are.
         geometry_dim: Width of geometry inside; view_dim that of the view.
         memory: `dual` (working and episodic memory), `hamlet` (moment tokens), `memory_vla` (a bank of
             summaries) or `none`; the middle two join tokens to the prefix whatever residual_mode is.
@@ -190,13 +191,13 @@ class PI05CometVLM2Config(PI05CometConfig):
         found = {}
         for camera in self.spatial_cameras or []:
             values = known.get(camera)
-            if values is None or len(values) != 6 or min(values[0], values[1], values[4], values[5]) <= 0:
+            if values is None or len(values) != 6 or 0 in values[:2] or min(values[4:]) <= 0:
                 raise ZooError(
                     f"geometry_encoder={self.geometry_encoder} needs the intrinsics of {camera}",
                     got="unknown" if values is None else values,
                     expected="[fx, fy, cx, cy, width, height] in pixels of a picture of that size",
                     do=f"pass --policy.camera_intrinsics='{{{camera}: [306, 306, 360, 360, 720, 720]}}' with "
-                    "your camera's numbers",
+                    "your camera's numbers; for LIBERO `python -m lerobot_env_libero_depth` prints them",
                 )
             found[camera] = [float(value) for value in values]
         return found
