@@ -2,8 +2,8 @@
 
     python -m lerobot_env_libero_depth --task=libero_object --task_ids=[3,8]
 
-Takes the options of `--env.type=libero_depth`. The simulator is opened for each task named; by default for the first of
-each suite.
+Takes the options of `--env.type=libero_depth`. The simulator is opened for each task named; by default for
+the first of each suite.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """What `libero_depth` gives in the real simulator, as JSON on standard output.
 
-Runs in the simulator's own environment (`scripts/libero_setup.py`). Beside stock `libero` it takes the same actions from
-the same start. Its depth is then held against rays that MuJoCo casts through the same pixels.
+Runs in the simulator's own environment (`scripts/libero_setup.py`). Beside stock `libero` it takes the same
+actions from the same start. Its depth is then held against rays that MuJoCo casts through the same pixels.
 """
 
 import json
@@ -16,7 +16,6 @@ from lerobot.envs.factory import make_env, make_env_pre_post_processors
 from lerobot.envs.utils import preprocess_observation
 
 from lerobot_env_libero_depth import LiberoDepthEnv
-from lerobot_policy_pi05_comet.vlm2.geometry.base import back_project
 
 HEIGHT, WIDTH = 96, 128
 TASK = {"task": "libero_object", "task_ids": [3], "observation_height": HEIGHT, "observation_width": WIDTH}

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 from lerobot.configs import FeatureType
+from lerobot.configs.eval import EvalPipelineConfig
 from lerobot.envs.configs import EnvConfig, LiberoEnv
 from lerobot.envs.factory import make_env_config, make_env_pre_post_processors
 from lerobot.envs.utils import env_to_policy_features
 from recipes import understood
-from lerobot.configs.eval import EvalPipelineConfig
 
 from lerobot_env_libero_depth import LiberoDepthEnv
 from lerobot_plugins.errors import ZooError
