@@ -25,7 +25,7 @@ def camera_intrinsics(config: LiberoDepthEnv) -> dict[str, list[float]]:
         config.task_ids = [0]
     for suite, tasks in config.create_envs(n_envs=1).items():
         for task, env in tasks.items():
-            found[f"{suite} {task}"] = env.envs[0].camera_intrinsics()  # type: ignore[attr-defined]
+            found[f"{suite} {task}"] = env.envs[0].camera_intrinsics()
             env.close()
     first, *others = found.values()
     if any(other != first for other in others):

@@ -1,4 +1,4 @@
-"""Recipes of pi05_comet and pi05_comet_vlm2: every command exists and is understood as LeRobot understands it."""
+"""Recipes of pi05_comet and its VLM2: every command exists and is understood as LeRobot understands it."""
 
 import json
 
