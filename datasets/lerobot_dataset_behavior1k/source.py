@@ -94,7 +94,7 @@ class Behavior1kSource:
         cameras = _camera_features(layout.features, options)
         features = column_features(options.proprioception) | cameras
         if options.subtasks != "none":
-            features |= {SUBTASK_INDEX: SUBTASK_FEATURE}
+            features |= {SUBTASK_INDEX: dict(SUBTASK_FEATURE)}
         source = cls(layout, options, episodes, features, ())
         if not tolerate_damage:
             source._require_files()

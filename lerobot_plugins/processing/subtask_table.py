@@ -179,13 +179,14 @@ def _annotated(table: pa.Table) -> tuple[np.ndarray, list[str]]:
     """Numbers and texts of LeRobot's annotations: a text counts from its time until the next one's; -1 before
     the first."""
     episode, time = table["episode_index"].to_numpy(), table["timestamp"].to_numpy()
-    number, place = np.full(len(table), -1, np.int64), {}
-    first = np.flatnonzero(np.r_[True, episode[1:] != episode[:-1]]) if len(episode) else []
+    number = np.full(len(table), -1, np.int64)
+    place: dict[str, int] = {}
+    first: list[int] = []
+    if len(episode):
+        first = np.flatnonzero(np.r_[True, episode[1:] != episode[:-1]]).tolist()
     # Every frame of an episode holds all the annotations of the episode.
     for start, stop in zip(first, [*first[1:], len(episode)], strict=True):
-        rows = [
-            row for row in table[LANGUAGE_PERSISTENT][int(start)].as_py() or [] if row["style"] == "subtask"
-        ]
+        rows = [row for row in table[LANGUAGE_PERSISTENT][start].as_py() or [] if row["style"] == "subtask"]
         rows.sort(key=lambda row: row["timestamp"])
         active = (
             np.searchsorted([r["timestamp"] for r in rows], time[start:stop] + _TIME_TOLERANCE, "right") - 1

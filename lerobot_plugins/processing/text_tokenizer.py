@@ -38,7 +38,8 @@ class TextTokenizer(Protocol):
 class ByteTokenizer:
     """One token per UTF-8 byte, three special ones before them. For the tiny preset; needs no file."""
 
-    pad_id, eos_id, bos_id = 0, 1, 2
+    pad_id, bos_id = 0, 2
+    eos_id: int | None = 1
     offset = 3
     newline_id = ord("\n") + offset
     vocabulary = 256 + offset
