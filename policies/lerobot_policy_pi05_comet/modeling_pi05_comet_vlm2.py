@@ -39,7 +39,7 @@ from lerobot_policy_pi05_comet.vlm2.streaming import StreamingMemory
 logger = logging.getLogger(__name__)
 
 # Adapters put names of their own before and between.
-_NEW = re.compile(r"(^|\.)(perception|memory)\.")
+_NEW = re.compile(r"(^|\.)(perception|episode_memory)\.")
 
 
 class PI05CometVLM2Policy(PI05CometPolicy):
@@ -47,7 +47,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
 
     config_class = PI05CometVLM2Config
     name = "pi05_comet_vlm2"
-    changes = Changes(new=("perception.", "memory."))
+    changes = Changes(new=("perception.", "episode_memory."))
     network_fields: ClassVar = (
         *PI05CometPolicy.network_fields,
         *("residual_mode", "geometry_encoder", "geometry_dim", "view_dim"),
@@ -88,8 +88,9 @@ class PI05CometVLM2Policy(PI05CometPolicy):
                 heads=config.memory_heads,
                 residual_mode=config.residual_mode,
             )
-        self.memory = make_memory(config, width)
-        for part in (self.perception, self.memory):
+        # PEFT finds modules by how their names end: nothing inside may end like this one.
+        self.episode_memory = make_memory(config, width)
+        for part in (self.perception, self.episode_memory):
             for layer in part.modules() if part is not None else ():
                 float32_island(layer)
 
@@ -156,23 +157,23 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         return seen.unflatten(0, tokens_BKVND.shape[:3]).flatten(2, 3)
 
     def _remembered(self, batch: dict[str, Any], seen_BMD: Tensor, rng: Any) -> tuple[Tensor, Tensor | None]:
-        if self.memory is None:
+        if self.episode_memory is None:
             return seen_BMD, None
         ids_BL, text_mask_BL = prompt_tokens(batch)
         embedded = self.model.encoder.language_model.embed_tokens(ids_BL)
         text_BLD, text_mask_BL = embedded.float(), text_mask_BL.bool()
         if self._moments(batch) > 1:
             state = self._from_history(batch, seen_BMD, text_BLD, text_mask_BL, rng)
-            recalled = self.memory.read(state, seen_BMD, text_BLD, text_mask_BL)
+            recalled = self.episode_memory.read(state, seen_BMD, text_BLD, text_mask_BL)
             return recalled.tokens_BND, recalled.joining_BXD
 
         def empty(rows: int) -> MemoryState:
-            assert self.memory is not None
-            return self.memory.empty(seen_BMD[:1].expand(rows, -1, -1))
+            assert self.episode_memory is not None
+            return self.episode_memory.empty(seen_BMD[:1].expand(rows, -1, -1))
 
         state, due_B = self.streaming.recall(len(seen_BMD), empty)
-        recalled = self.memory.read(state, seen_BMD, text_BLD, text_mask_BL)
-        state = self.memory.write(state, seen_BMD, recalled.found, due_B)
+        recalled = self.episode_memory.read(state, seen_BMD, text_BLD, text_mask_BL)
+        state = self.episode_memory.write(state, seen_BMD, recalled.found, due_B)
         self.streaming.keep(state.map(Tensor.detach), due_B)
         return recalled.tokens_BND, recalled.joining_BXD
 
@@ -180,7 +181,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         self, batch: dict[str, Any], seen_BMD: Tensor, text_BLD: Tensor, text_mask_BL: Tensor, rng: Any
     ) -> MemoryState:
         """The memory after the earlier moments of the batch; those before the episode's start leave none."""
-        assert self.memory is not None
+        assert self.episode_memory is not None
         moments = self._moments(batch)
         padded_BK = padded_moments(batch, self.config.spatial_cameras[0], moments, len(seen_BMD))
         # The last moments pass gradients on, the current one is the first of them.
@@ -191,9 +192,11 @@ class PI05CometVLM2Policy(PI05CometPolicy):
             if span.start < span.stop:
                 with torch.set_grad_enabled(trained and torch.is_grad_enabled()):
                     history.append(self._seen(batch, span, rng))
-        state = self.memory.empty(seen_BMD, writes=moments - 1)
+        state = self.episode_memory.empty(seen_BMD, writes=moments - 1)
         for moment, past_BMD in enumerate(torch.cat(history, dim=1).unbind(1)):
-            state = self.memory.pass_over(state, past_BMD, text_BLD, text_mask_BL, ~padded_BK[:, moment])
+            state = self.episode_memory.pass_over(
+                state, past_BMD, text_BLD, text_mask_BL, ~padded_BK[:, moment]
+            )
         return state
 
     def _seen(self, batch: dict[str, Any], moments: slice, rng: Any) -> Tensor:
@@ -227,7 +230,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         Raises:
             ZooError: The batch has no history.
         """
-        if self.memory is not None and self._moments(batch) == 1:
+        if self.episode_memory is not None and self._moments(batch) == 1:
             raise ZooError(
                 "the memory is trained on a history, and the batch has none",
                 got=f"{self.config.spatial_cameras[0]} of shape "
@@ -252,7 +255,7 @@ class PI05CometVLM2Policy(PI05CometPolicy):
 
     def gates(self) -> dict[str, Tensor]:
         """How far each gate is open, -1 to 1; 0 is closed."""
-        parts: list[nn.Module] = [part for part in (self.perception, self.memory) if part is not None]
+        parts: list[nn.Module] = [part for part in (self.perception, self.episode_memory) if part is not None]
         return {
             name.rsplit(".", 1)[-1]: torch.tanh(value.detach())
             for part in parts
@@ -297,5 +300,5 @@ class PI05CometVLM2Policy(PI05CometPolicy):
     def _get_default_peft_targets(self) -> dict[str, Any]:
         """As `pi05_comet`; perception and memory are trained in full."""
         targets = super()._get_default_peft_targets()
-        new = [name for name in ("perception", "memory") if getattr(self, name) is not None]
+        new = [name for name in ("perception", "episode_memory") if getattr(self, name) is not None]
         return targets | {"modules_to_save": [*targets["modules_to_save"], *new]}

@@ -38,7 +38,7 @@ def trained(base, toy_root, tmp_path_factory) -> Run:
 def test_it_starts_from_a_comet_checkpoint_and_says_what_is_new_and_what_it_costs(trained):
     line = next(line for line in trained.log.splitlines() if "; new:" in line)
     new = line.split("; new: ")[1].split(", ")
-    assert all(name.startswith(("perception", "memory")) for name in new)
+    assert all(name.startswith(("perception", "episode_memory")) for name in new)
     assert "history: 3 moments, 2 control steps apart; a sample decodes at least 6 pictures" in trained.log
 
 

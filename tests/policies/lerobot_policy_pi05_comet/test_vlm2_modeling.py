@@ -59,7 +59,7 @@ def test_it_starts_as_the_comet_it_starts_from(base, folder, caplog, dtype, chan
     with caplog.at_level("INFO"):
         policy = PI05CometVLM2Policy(tiny_config(TYPE, init_from=str(folder), dtype=dtype, **changes)).eval()
     new = caplog.text.rsplit("; new: ", 1)[1].splitlines()[0].split(", ")
-    assert {name.split(".")[0].split(" ")[0] for name in new} <= {"perception", "memory"}
+    assert {name.split(".")[0].split(" ")[0] for name in new} <= {"perception", "episode_memory"}
     batches = episode(policy.config, 3)
     assert all(map(torch.equal, chunks(policy, batches), chunks(reference, batches)))
     assert policy.memory_state().working.valid_BW.sum() == 6, "it remembers, and nobody listens yet"
@@ -75,7 +75,11 @@ def test_the_first_loss_is_that_of_the_comet_too(base, folder):
     assert loss == expected
     assert [logs[name] for name in ("position_gate", "fusion_gate", "memory_gate")] == [0, 0, 0]
     loss.backward()
-    gates = [policy.perception.position_gate, policy.perception.fusion_gate, policy.memory.memory_gate]
+    gates = [
+        policy.perception.position_gate,
+        policy.perception.fusion_gate,
+        policy.episode_memory.memory_gate,
+    ]
     assert all(gate.grad != 0 for gate in gates), "training can open them"
 
 
@@ -87,7 +91,7 @@ def test_the_published_form_does_not_start_as_the_comet(base, folder):
 
 def test_what_is_new_learns_faster(policy):
     groups = policy.get_optim_params()
-    new = {id(p) for part in (policy.perception, policy.memory) for p in part.parameters()}
+    new = {id(p) for part in (policy.perception, policy.episode_memory) for p in part.parameters()}
     assert [group.get("lr") for group in groups] == [None, 5 * policy.config.optimizer_lr]
     assert {id(p) for p in groups[1]["params"]} == new
     assert new.isdisjoint(id(p) for p in groups[0]["params"])
@@ -212,7 +216,7 @@ def test_bfloat16_goes_on_for_many_predictions(mode, tmp_path):
     trained = tiny_policy(TYPE, dtype="bfloat16", residual_mode=mode, memory_store_dtype="bfloat16")
     trained.save_pretrained(tmp_path)
     loaded = PI05CometVLM2Policy.from_pretrained(tmp_path)
-    assert {p.dtype for p in loaded.memory.parameters()} == {torch.float32}
+    assert {p.dtype for p in loaded.episode_memory.parameters()} == {torch.float32}
     batches = episode(loaded.config, 4)
     assert all(torch.isfinite(chunk).all() for chunk in chunks(loaded, batches))
     assert loaded.memory_state().working.tokens_BWND.dtype == torch.bfloat16
