@@ -45,8 +45,8 @@ COLOUR = Encoding(
     "rgb24",
     {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "fast-decode=0:lp=1"},
 )
-# Pictures in the order in which they are shown, so that episodes can be joined. Every one is a key frame, unlike
-# LeRobot's: with 12 bits x265's lossless mode misses some pixels of noisy pictures that follow others.
+# Pictures in the order in which they are shown, so that episodes can be joined. Every one is a key frame,
+# unlike LeRobot's: with 12 bits x265's lossless mode misses some pixels of noisy pictures that follow others.
 _X265 = "lossless=1:bframes=0:pools=none:frame-threads=1:log-level=error"
 DEPTH = Encoding("libx265", "gray12le", "gray12le", {"g": "1", "x265-params": _X265})
 
