@@ -32,7 +32,7 @@ HWC = ["height", "width", "channels"]
 TASKS = {
     "card": "go where the card says",
     "cue": "go where the card says",
-    "depth": "take what is near, push what is far",
+    "depth": "take the near, push the far",
 }
 NEAR_MM, FAR_MM, WALL_MM = 500, 1500, 2500
 
