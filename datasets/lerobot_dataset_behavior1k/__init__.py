@@ -55,6 +55,12 @@ class Behavior1kBridge:
             help="depth cameras to convert: none, all, or a list of head,left_wrist,right_wrist",
         )
         parser.add_argument(
+            "--segmentation",
+            default="none",
+            metavar="CAMERAS",
+            help="cameras whose instance ids to convert: none, all, or a list of head,left_wrist,right_wrist",
+        )
+        parser.add_argument(
             "--size",
             type=int,
             metavar="N",

@@ -72,7 +72,7 @@ def read_annotation(path: Path, level: str, names: Mapping[str, str]) -> Annotat
                 "the annotation is missing",
                 got="no file",
                 expected=f"its entries '{_ENTRIES[level][0]}'",
-                do="fetch it, or convert with --prompts task",
+                do="fetch it, or convert with --prompts task --subtasks none",
             ) from error
         except ValueError as error:
             raise ZooError("the annotation is no JSON", got=error, do="fetch it again") from error
@@ -86,7 +86,10 @@ def parse_annotation(content: Any, level: str, names: Mapping[str, str]) -> Anno
     if not isinstance(entries, list):
         found = first_names(content) if isinstance(content, dict) else type(content).__name__
         raise ZooError(
-            f"the annotation has no list '{key}'", got=found, expected=key, do="convert with --prompts task"
+            f"the annotation has no list '{key}'",
+            got=found,
+            expected=key,
+            do="convert with --prompts task --subtasks none",
         )
     segments, unnamed, backwards = [], 0, 0
     for number, entry in enumerate(entries):

@@ -4,6 +4,7 @@
     data/task-0000/episode_00000010.parquet
     videos/task-0000/observation.images.rgb.head/episode_00000010.mp4
     meta/info.json tasks.jsonl episodes.jsonl
+    meta/episodes/task-0000/episode_00000010.json
 
 An episode's number is task * 10000 + instance * 10 + k, so the numbers have gaps.
 """
@@ -65,6 +66,10 @@ class Layout:
     def annotation(self, episode: int) -> Path:
         """An episode's annotation."""
         return self.root / "annotations" / f"{_place(episode)}.json"
+
+    def description(self, episode: int) -> Path:
+        """What the simulator says of an episode."""
+        return self.root / "meta" / "episodes" / f"{_place(episode)}.json"
 
     def locate(self, episode: int) -> str:
         """An episode's name, `task-0000/episode_00000010`."""

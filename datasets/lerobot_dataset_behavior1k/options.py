@@ -21,6 +21,7 @@ class Options:
         subtasks: Whose text is a frame's subtask: `none`, `skill` or `primitive`.
         object_names: Names of objects by their ids.
         depth: Depth cameras: `none`, `all`, or names joined by commas.
+        segmentation: Cameras whose instance ids are taken, as for depth.
         size: The longer side of pictures is at most this; None keeps them.
         proprioception: Whether to keep the recorded numbers behind the state.
     """
@@ -31,6 +32,7 @@ class Options:
     subtasks: str = "none"
     object_names: Mapping[str, str] = field(default_factory=dict)
     depth: str = "none"
+    segmentation: str = "none"
     size: int | None = None
     proprioception: bool = True
 
@@ -52,6 +54,7 @@ class Options:
             arguments.subtasks,
             names,
             arguments.depth,
+            arguments.segmentation,
             arguments.size,
             arguments.proprioception,
         )

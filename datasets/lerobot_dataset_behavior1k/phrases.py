@@ -101,7 +101,7 @@ def _phrase(
         raise ZooError(
             f"the annotation names the unknown skill '{verb}'",
             expected=first_names(templates, limit=len(templates)),
-            do="convert with --prompts task",
+            do="convert with --prompts task --subtasks none",
         )
     template = templates[verb]
     named = [object_name(identifier, names) for identifier in _identifiers(objects)]

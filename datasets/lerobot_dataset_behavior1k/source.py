@@ -5,7 +5,7 @@ H, W height and width.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,18 +18,23 @@ from lerobot_dataset_behavior1k.annotations import read_annotation
 from lerobot_dataset_behavior1k.columns import column_features, read_columns
 from lerobot_dataset_behavior1k.layout import Layout
 from lerobot_dataset_behavior1k.options import Options
+from lerobot_dataset_behavior1k.segmentation import read_ids, read_names
 from lerobot_plugins.contracts import r1pro
 from lerobot_plugins.conversion.source import (
+    LABELS_INFO,
     SUBTASK_FEATURE,
     SUBTASK_INDEX,
     Clip,
     Episode,
     is_camera,
     is_depth,
+    is_labels,
 )
 from lerobot_plugins.errors import ZooError, first_names
 
+INSTANCES = "instances.json"
 _COLOUR, _DEPTH = "observation.images.rgb.", "observation.images.depth."
+_IDS = "observation.images.seg_instance_id."
 _CAMERA_NAME = re.compile(r"\w+")
 
 
@@ -118,6 +123,9 @@ class Behavior1kSource:
         """One episode; raises `ZooError` if it is damaged."""
         episode = self.episodes[index]
         length = self.layout.lengths[episode]
+        if self._labelled:
+            # What is wrong with the names is this episode's fault, and found before its pictures are decoded.
+            self._names(episode)
         return Episode(
             columns=read_columns(self.layout.data(episode), length, self.fps, self.options.proprioception),
             images={
@@ -162,10 +170,31 @@ class Behavior1kSource:
             "features": list(self.features),
         }
 
+    def notes(self, indices: Sequence[int]) -> dict[str, Any]:
+        """`instances.json`: for each episode what the ids in the pictures of its cameras are called."""
+        if not self._labelled:
+            return {}
+        return {INSTANCES: [self._names(self.episodes[index]) for index in indices]}
+
+    @property
+    def _labelled(self) -> list[str]:
+        """The names of the cameras whose instance ids are taken."""
+        return [key.removeprefix(_IDS) for key in self.features if key.startswith(_IDS)]
+
+    def _names(self, episode: int) -> dict[str, str]:
+        """Names by ids; an id that the description does not name has none."""
+        path = self.layout.description(episode)
+        seen = {number for camera in self._labelled for number in read_ids(path, camera)}
+        return {str(number): name for number, name in sorted(read_names(path).items()) if number in seen}
+
     def _decode(self, key: str, episode: int) -> Iterator[np.ndarray]:
         recorded, size = (tuple(of[key]["shape"][:2]) for of in (self.layout.features, self.features))
+        path = self.layout.video(episode, key)
+        if is_labels(self.features[key]):
+            ids = read_ids(self.layout.description(episode), key.removeprefix(_IDS))
+            return videos.decode_segmentation(path, recorded, size, ids)
         decode = videos.decode_depth if is_depth(self.features[key]) else videos.decode_colour
-        return decode(self.layout.video(episode, key), recorded, size)
+        return decode(path, recorded, size)
 
     def _texts(self, episode: int, level: str) -> list[str]:
         """The text of each frame; one that no annotation describes gets the sentence of its task."""
@@ -183,6 +212,8 @@ class Behavior1kSource:
         )
         if self.options.levels:
             yield self.layout.annotation(episode)
+        if self._labelled:
+            yield self.layout.description(episode)
 
     def _require_files(self) -> None:
         missing = [path for episode in self.episodes for path in self._files(episode) if not path.exists()]
@@ -192,6 +223,8 @@ class Behavior1kSource:
                 chosen = {"--prompts": self.options.prompts, "--subtasks": self.options.subtasks}
                 asked = (f"{name} {level}" for name, level in chosen.items() if level in self.options.levels)
                 expected += f", and its annotation for {' and '.join(asked)}"
+            if self._labelled:
+                expected += ", and its description for --segmentation"
             raise ZooError(
                 f"{len(missing)} files of the {len(self.episodes)} chosen episodes are missing",
                 got="no " + first_names(path.relative_to(self.layout.root) for path in missing),
@@ -219,34 +252,15 @@ class Behavior1kSource:
 
 
 def _camera_features(recorded: Mapping[str, Mapping[str, Any]], options: Options) -> dict[str, dict]:
-    """LeRobot's features of all colour cameras and the chosen depth cameras."""
-    colour, depth = (
-        [key for key in recorded if key.startswith(kind) and _CAMERA_NAME.fullmatch(key.removeprefix(kind))]
-        for kind in (_COLOUR, _DEPTH)
-    )
+    """LeRobot's features of all colour cameras and the chosen ones of depth and of instance ids."""
+    colour = _cameras(recorded, _COLOUR)
     if not colour:
         raise ZooError(f"meta/info.json names no camera {_COLOUR}*", got=first_names(recorded))
-    if not depth and options.depth != "none":
-        raise ZooError(
-            f"meta/info.json names no depth camera {_DEPTH}*",
-            got=f"--depth {options.depth}",
-            do="convert with --depth none",
-        )
-    if options.depth != "all":
-        wanted = (
-            [] if options.depth == "none" else [_DEPTH + name.strip() for name in options.depth.split(",")]
-        )
-        unknown = [key for key in wanted if key not in depth]
-        if unknown:
-            raise ZooError(
-                f"--depth {options.depth} names a camera that is not there",
-                got=", ".join(unknown),
-                expected=f"none, all, or some of {', '.join(key.removeprefix(_DEPTH) for key in depth)}",
-            )
-        depth = wanted
+    depth = _chosen(_cameras(recorded, _DEPTH), _DEPTH, "--depth", options.depth)
+    labels = _chosen(_cameras(recorded, _IDS), _IDS, "--segmentation", options.segmentation)
     features: dict[str, dict] = {}
-    for key in (*colour, *depth):
-        channels = 1 if key in depth else 3
+    for key in (*colour, *depth, *labels):
+        channels = 3 if key in colour else 1
         features[key] = {
             "dtype": "video",
             "shape": (*_shrunk_size(key, recorded[key]["shape"], options.size), channels),
@@ -254,7 +268,37 @@ def _camera_features(recorded: Mapping[str, Mapping[str, Any]], options: Options
         }
         if key in depth:
             features[key]["info"] = {"is_depth_map": True, "depth_unit": "m"}
+        elif key in labels:
+            features[key]["info"] = dict(LABELS_INFO)
     return features
+
+
+def _cameras(recorded: Mapping[str, Any], kind: str) -> list[str]:
+    return [
+        key for key in recorded if key.startswith(kind) and _CAMERA_NAME.fullmatch(key.removeprefix(kind))
+    ]
+
+
+def _chosen(there: list[str], kind: str, option: str, value: str) -> list[str]:
+    """The cameras that an option names: `none`, `all`, or names joined by commas."""
+    if value == "none":
+        return []
+    if not there:
+        raise ZooError(
+            f"meta/info.json names no {option.removeprefix('--')} camera {kind}*",
+            got=f"{option} {value}",
+            do=f"convert with {option} none",
+        )
+    if value == "all":
+        return there
+    wanted = [kind + name.strip() for name in value.split(",")]
+    if unknown := [key for key in wanted if key not in there]:
+        raise ZooError(
+            f"{option} {value} names a camera that is not there",
+            got=", ".join(unknown),
+            expected=f"none, all, or some of {', '.join(key.removeprefix(kind) for key in there)}",
+        )
+    return wanted
 
 
 def _shrunk_size(key: str, shape: Any, size: int | None) -> tuple[int, int]:

@@ -7,7 +7,7 @@ libav's stricter `err_detect` finds no more.
 H, W height and width.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -16,12 +16,15 @@ import numpy as np
 from PIL import Image
 
 from lerobot_dataset_behavior1k import depth
+from lerobot_dataset_behavior1k.segmentation import Decoder
 from lerobot_plugins.errors import ZooError
 
 # The data set's own is HEVC; people shrink or re-encode it with the others.
 _COLOUR_CODECS = ("hevc", "h264", "av1")
 _COLOUR_FORMATS = ("yuv420p", "yuvj420p")
 _DEPTH_CODECS = ("hevc", "ffv1")
+_LABEL_CODECS = (*_COLOUR_CODECS, "ffv1")
+_LABEL_FORMATS = (*_COLOUR_FORMATS, "yuv444p", "yuvj444p", "gbrp", "bgr0")
 _ENCODE = "encode it again as one of these"
 _FETCH = "fetch it again"
 
@@ -54,6 +57,26 @@ def decode_depth(path: Path, recorded: tuple[int, int], size: tuple[int, int]) -
     """
     for frame in _frames(path, recorded, _DEPTH_CODECS, depth.check_pixel_format):
         yield _shrunk(depth.depth_of_frame(frame), size, Image.Resampling.NEAREST)[..., None]
+
+
+def decode_segmentation(
+    path: Path, recorded: tuple[int, int], size: tuple[int, int], ids: Sequence[int]
+) -> Iterator[np.ndarray]:
+    """The pictures of a segmentation video, ids, uint16 (H, W, 1).
+
+    Args:
+        path: The video.
+        recorded: (H, W) that its pictures must have.
+        size: (H, W) to shrink them to; the nearest pixel counts, since two ids have no mean.
+        ids: The ids that the camera saw, in the order of the palette.
+
+    Raises:
+        ZooError: The file is missing or damaged, or has another codec, pixel format, size or palette.
+    """
+    decoder = Decoder(ids)
+    for number, frame in enumerate(_frames(path, recorded, _LABEL_CODECS, _check_label_format)):
+        ids_HW = decoder.ids(frame.to_ndarray(format="rgb24"), number)
+        yield _shrunk(ids_HW, size, Image.Resampling.NEAREST)[..., None]
 
 
 def _frames(
@@ -106,11 +129,19 @@ def _damaged(number: int, found: object) -> ZooError:
 
 
 def _check_colour_format(pixel_format: str | None) -> None:
-    if pixel_format not in _COLOUR_FORMATS:
+    _check_format(pixel_format, _COLOUR_FORMATS)
+
+
+def _check_label_format(pixel_format: str | None) -> None:
+    _check_format(pixel_format, _LABEL_FORMATS)
+
+
+def _check_format(pixel_format: str | None, formats: tuple[str, ...]) -> None:
+    if pixel_format not in formats:
         raise ZooError(
             "the video has another pixel format",
             got=pixel_format,
-            expected=f"one of {', '.join(_COLOUR_FORMATS)}",
+            expected=f"one of {', '.join(formats)}",
             do=_ENCODE,
         )
 

@@ -27,7 +27,7 @@ from lerobot_plugins.conversion.episode_rows import statistics_columns, write_ep
 from lerobot_plugins.conversion.histograms import write_histograms
 from lerobot_plugins.conversion.layout import FileLimits, Place, assign_files
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
-from lerobot_plugins.conversion.source import SUBTASK_INDEX, EpisodeSource, is_camera, is_depth
+from lerobot_plugins.conversion.source import SUBTASK_INDEX, EpisodeSource, is_camera, is_depth, is_labels
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.processing.subtask_table import SUBTASKS_PATH
 from lerobot_plugins.statistics.exact import Statistics, exact_statistics
@@ -228,6 +228,8 @@ def _stored_features(
     camera_dtype = {"video": "video", "jpeg": "image"}[storage]
     stored = {}
     for key, feature in {**features, **DEFAULT_FEATURES}.items():
-        dtype = camera_dtype if is_camera(feature) else feature["dtype"]
+        dtype = feature["dtype"]
+        if is_camera(feature):
+            dtype = "image" if is_labels(feature) else camera_dtype
         stored[key] = {**feature, "dtype": dtype, "shape": tuple(feature["shape"])}
     return stored

@@ -3,13 +3,13 @@
 T frames; D the shape of one frame's value; C channels; V intensities.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from lerobot_plugins.conversion import pictures, video
+from lerobot_plugins.conversion import images, pictures, video
 from lerobot_plugins.conversion.locating import located
 from lerobot_plugins.conversion.source import (
     SUBTASK_INDEX,
@@ -19,6 +19,7 @@ from lerobot_plugins.conversion.source import (
     Frames,
     is_camera,
     is_depth,
+    is_labels,
 )
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.conversion.staging import Staging
@@ -99,12 +100,17 @@ def _write(episode: Episode, source: EpisodeSource, folder: Path, storage: Image
     for key, camera in episode.images.items():
         feature = source.features[key]
         staged.histograms[key] = counts_CV = pictures.no_counts(feature)
-        if storage == "video":
+        if is_labels(feature):
+            counted = _counted(key, camera, feature, counts_CV)
+            encoded = map(images.encode_labels, counted)
+            staged.picture_ends[key] = _append(key, encoded, pictures_path(folder, key))
+        elif storage == "video":
             encoding = video.DEPTH if is_depth(feature) else video.COLOUR
             counted = _counted(key, camera, feature, counts_CV)
             video.encode(counted, source.fps, feature["shape"], video_path(folder, key), encoding)
         else:
-            staged.picture_ends[key] = _keep(key, camera, feature, counts_CV, pictures_path(folder, key))
+            kept = pictures.verified(key, pictures.keepable(key, camera), feature, counts_CV)
+            staged.picture_ends[key] = _append(key, kept, pictures_path(folder, key))
     staged.save(folder)
 
 
@@ -115,17 +121,15 @@ def _counted(
     in_sample = sampled(len(camera))
     for number, image in enumerate(pictures.decoded(key, camera, feature, range(len(camera)))):
         if number in in_sample:
-            counts_CV += pictures.count(image)
+            counts_CV += pictures.count(image, feature)
         yield image
 
 
-def _keep(
-    key: str, camera: Frames | Clip, feature: Mapping[str, Any], counts_CV: np.ndarray, path: Path
-) -> np.ndarray:
-    """Verify the pictures and write their untouched bytes one after the other; returns where each ends."""
+def _append(key: str, files: Iterable[bytes | memoryview], path: Path) -> np.ndarray:
+    """Write the files of pictures one after the other; returns where each ends."""
     ends: list[int] = []
     with path.open("wb") as file:
-        for encoded in pictures.verified(key, pictures.keepable(key, camera), feature, counts_CV):
+        for encoded in files:
             file.write(encoded)
             ends.append(file.tell())
             if ends[-1] > _MAX_PICTURE_BYTES:

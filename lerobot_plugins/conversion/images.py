@@ -21,6 +21,7 @@ from lerobot_plugins.errors import ZooError
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _COLOUR_SPACES = ("YCbCr", "RGB")
+LABELS = 2**16
 
 
 def decode(encoded: bytes | memoryview, shape: tuple[int, ...]) -> np.ndarray:
@@ -55,6 +56,13 @@ def verify(encoded: bytes | memoryview, shape: tuple[int, ...]) -> None:
         simplejpeg.decode_jpeg(encoded, min_height=1, min_width=1)
     except ValueError as error:
         raise _damaged("JPEG", error) from error
+
+
+def encode_labels(labels_HW: np.ndarray) -> bytes:
+    """A grey PNG of 16 bits, which LeRobot reads as float32 (1, H, W) without loss; uint16 (H, W)."""
+    file = io.BytesIO()
+    Image.fromarray(labels_HW).save(file, "PNG")
+    return file.getvalue()
 
 
 def size(encoded: bytes | memoryview) -> tuple[int, int]:

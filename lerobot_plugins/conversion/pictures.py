@@ -1,8 +1,8 @@
 """The pictures of an episode, whatever holds them: files or a video of the source, colour or depth.
 
-From here on colour is uint8 RGB (H, W, 3) and depth uint16 codes (H, W) of `depth`.
+From here on colour is uint8 RGB (H, W, 3), depth uint16 codes (H, W) of `depth`, labels uint16 (H, W).
 
-H, W height and width; C channels; V intensities or codes.
+H, W height and width; C channels; V intensities, codes or labels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import numpy as np
 
 from lerobot_plugins.conversion import depth, images
 from lerobot_plugins.conversion.locating import located
-from lerobot_plugins.conversion.source import Clip, Frames, is_depth
+from lerobot_plugins.conversion.source import Clip, Frames, is_depth, is_labels
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.exact import Statistics
 from lerobot_plugins.statistics.images import histogram, image_statistics, sampled
@@ -45,7 +45,10 @@ def _from_clip(key: str, clip: Clip, feature: Mapping[str, Any], wanted: range) 
                 )
             frames += 1
             if number in wanted:
-                yield depth.quantize(image_HWC[..., 0]) if is_depth(feature) else image_HWC
+                if is_depth(feature):
+                    yield depth.quantize(image_HWC[..., 0])
+                else:
+                    yield image_HWC[..., 0] if is_labels(feature) else image_HWC
         if frames != len(clip):
             raise ZooError(
                 "the video has another number of frames than the episode",
@@ -81,7 +84,7 @@ def verified(
         with located(f"{key}, {pictures.place(number)}"):
             encoded = pictures.encoded[number]
             if number in in_sample:
-                counts_CV += count(images.decode(encoded, shape))
+                counts_CV += count(images.decode(encoded, shape), feature)
             else:
                 images.verify(encoded, shape)
         yield encoded
@@ -103,20 +106,22 @@ def no_counts(feature: Mapping[str, Any]) -> np.ndarray:
     return np.zeros((feature["shape"][2], len(values(feature))), dtype=np.int64)
 
 
-def count(image: np.ndarray) -> np.ndarray:
-    """How often each intensity or code occurs, (C, V)."""
+def count(image: np.ndarray, feature: Mapping[str, Any]) -> np.ndarray:
+    """How often each intensity, code or label occurs, (C, V)."""
     if image.dtype == np.uint16:
-        return np.bincount(image.reshape(-1), minlength=depth.CODES)[None]
+        return np.bincount(image.reshape(-1), minlength=len(values(feature)))[None]
     return histogram(image)
 
 
 def values(feature: Mapping[str, Any]) -> np.ndarray:
-    """What each counted intensity or code stands for: 0 to 255, or metres."""
+    """What each counted intensity, code or label stands for: 0 to 255, metres, or itself."""
+    if is_labels(feature):
+        return np.arange(images.LABELS)
     return depth.METRES_V if is_depth(feature) else np.arange(256)
 
 
 def statistics(feature: Mapping[str, Any], histogram_CV: np.ndarray, pictures: int) -> Statistics:
-    """LeRobot's statistics of counted pictures: colour in units of [0, 1], depth in metres."""
-    if is_depth(feature):
-        return image_statistics(histogram_CV, pictures, depth.METRES_V, unit=1)
+    """LeRobot's statistics of counted pictures: colour in [0, 1], depth in metres, labels as they are."""
+    if is_depth(feature) or is_labels(feature):
+        return image_statistics(histogram_CV, pictures, values(feature), unit=1)
     return image_statistics(histogram_CV, pictures)

@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from lerobot_plugins.conversion import pictures, video
 from lerobot_plugins.conversion.episode import ImageStorage, check
+from lerobot_plugins.conversion.images import encode_labels
 from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised, located
 from lerobot_plugins.conversion.quarantine import left_out
-from lerobot_plugins.conversion.source import Episode, EpisodeSource, Frames, is_camera, is_depth
+from lerobot_plugins.conversion.source import Episode, EpisodeSource, Frames, is_camera, is_depth, is_labels
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.images import sampled
 
@@ -203,13 +204,13 @@ class _Survey:
         """Check a camera's pictures; the counts of the sampled ones, and the bytes that would be kept."""
         feature, camera = self.source.features[key], episode.images[key]
         counts_CV = pictures.no_counts(feature)
-        if self.images == "jpeg":
+        if self.images == "jpeg" and not is_labels(feature):
             pictures.keepable(key, camera)
         if isinstance(camera, Frames):
             n_bytes = sum(map(len, pictures.verified(key, camera, feature, counts_CV)))
             return counts_CV, n_bytes if self.images == "jpeg" else 0
         for image in self._decode(key, episode, sampled(len(camera))):
-            counts_CV += pictures.count(image)
+            counts_CV += pictures.count(image, self.source.features[key])
         return counts_CV, 0
 
     def _encoded_size(self, key: str, episode: Episode) -> float:
@@ -217,6 +218,8 @@ class _Survey:
         feature = self.source.features[key]
         frames = min(len(episode.tasks), _ENCODED_FRAMES)
         beginning = islice(self._decode(key, episode, range(frames)), frames)
+        if is_labels(feature):
+            return sum(len(encode_labels(image)) for image in beginning) / frames
         encoding = video.DEPTH if is_depth(feature) else video.COLOUR
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "beginning.mp4"

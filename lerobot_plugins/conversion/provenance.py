@@ -13,7 +13,7 @@ from lerobot_plugins import __version__
 from lerobot_plugins.conversion import video
 from lerobot_plugins.conversion.episode import ImageStorage
 from lerobot_plugins.conversion.layout import FileLimits
-from lerobot_plugins.conversion.source import EpisodeSource, is_camera, is_depth
+from lerobot_plugins.conversion.source import EpisodeSource, is_camera, is_depth, is_labels
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.statistics.images import SAMPLE_STRIDE
 
@@ -46,13 +46,15 @@ def conversion_settings(source: EpisodeSource, storage: ImageStorage, limits: Fi
 
 def _encoders(source: EpisodeSource) -> dict[str, Any]:
     """The settings of the encoders that the source's cameras need."""
-    kinds = {is_depth(feature) for feature in source.features.values() if is_camera(feature)}
+    cameras = [feature for feature in source.features.values() if is_camera(feature)]
+    kinds = {is_depth(feature) for feature in cameras if not is_labels(feature)}
+    labels = {"label_encoder": {"codec": "png", "bits": 16}} if any(map(is_labels, cameras)) else {}
     named = {False: ("encoder", video.COLOUR), True: ("depth_encoder", video.DEPTH)}
     return {
         name: {"codec": encoding.codec, "pixel_format": encoding.pixel_format, **encoding.options}
         for kind, (name, encoding) in named.items()
         if kind in kinds
-    }
+    } | labels
 
 
 def with_skipped(

@@ -1,11 +1,11 @@
 """A part of a source, to be converted beside the others on another machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lerobot_plugins.conversion.source import Episode, EpisodeSource
+from lerobot_plugins.conversion.source import Episode, EpisodeSource, notes_of
 from lerobot_plugins.errors import ZooError
 
 
@@ -77,6 +77,10 @@ class Shard:
     def fingerprint(self) -> dict[str, Any]:
         """That of the whole, and which part this is."""
         return self.whole.fingerprint() | {"shard": [self.number, self.count]}
+
+    def notes(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Those of the whole source, of this part's episodes."""
+        return notes_of(self.whole, [self._first(self.number) + index for index in indices])
 
     def _first(self, number: int) -> int:
         return len(self.whole) * number // self.count

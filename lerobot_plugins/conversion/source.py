@@ -5,7 +5,7 @@ T frames; H, W, C height, width, channels; D the shape of one frame's value.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,9 @@ import numpy as np
 # and its text in meta/subtasks.parquet.
 SUBTASK_INDEX = "subtask_index"
 SUBTASK_FEATURE: Mapping[str, Any] = {"dtype": "int64", "shape": (1,), "names": None}
+# LeRobot has no word for labels; what it spares of a depth map (colour jitter, say), it must spare here too.
+# Without a unit it reads the numbers as they are.
+LABELS_INFO: Mapping[str, Any] = {"is_depth_map": True, "is_label_map": True}
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Clip:
 
     Args:
         length: T; the video must show as many.
-        decode: Opens the video and yields its pictures: uint8 RGB (H, W, 3), or the depth in metres,
-            float32 (H, W, 1).
+        decode: Opens the video and yields its pictures: uint8 RGB (H, W, 3), the depth in metres,
+            float32 (H, W, 1), or labels, uint16 (H, W, 1).
     """
 
     length: int
@@ -83,7 +86,8 @@ class EpisodeSource(Protocol):
     def features(self) -> Mapping[str, Mapping[str, Any]]:
         """LeRobot's `{key: {dtype, shape, names}}` of what `read` returns; cameras have the dtype "image".
 
-        A depth camera is one of a single channel with LeRobot's `info: {"is_depth_map": True}`.
+        A depth camera is one of a single channel with LeRobot's `info: {"is_depth_map": True}`, one of labels
+        has `LABELS_INFO`.
         LeRobot's own columns (timestamp, indices) are added by the writer.
         """
 
@@ -110,4 +114,22 @@ def is_camera(feature: Mapping[str, Any]) -> bool:
 
 def is_depth(feature: Mapping[str, Any]) -> bool:
     """Whether a camera's pictures are depth in metres."""
-    return bool(feature.get("info", {}).get("is_depth_map"))
+    return bool(feature.get("info", {}).get("is_depth_map")) and not is_labels(feature)
+
+
+def is_labels(feature: Mapping[str, Any]) -> bool:
+    """Whether a camera's pixels are numbers of things, 0 to 65535: no codec may touch them."""
+    return bool(feature.get("info", {}).get("is_label_map"))
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """A source that knows more of its episodes than a LeRobotDataset has a place for."""
+
+    def notes(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Files for `meta/` as JSON by their names, of the episodes with these indices in their order."""
+
+
+def notes_of(source: EpisodeSource, indices: Sequence[int]) -> dict[str, Any]:
+    """The notes of a source, none if it has none."""
+    return source.notes(indices) if isinstance(source, HasNotes) else {}

@@ -24,7 +24,7 @@ from lerobot_plugins.conversion.layout import FileLimits
 from lerobot_plugins.conversion.locating import SKIP_ADVICE, advised
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH, conversion_settings, with_skipped
 from lerobot_plugins.conversion.quarantine import QUARANTINE_PATH, quarantine
-from lerobot_plugins.conversion.source import EpisodeSource
+from lerobot_plugins.conversion.source import EpisodeSource, notes_of
 from lerobot_plugins.conversion.staging import Staging, require_new
 from lerobot_plugins.conversion.workers import stage_episodes
 from lerobot_plugins.errors import ZooError
@@ -158,6 +158,9 @@ def _assemble(
     assembly = Assembly(source, folders, images, limits, staging.dataset)
     with tqdm(total=len(folders), desc="assembling", unit="episode") as bar:
         assembly.write(provenance, bar.update)
+    for name, note in notes_of(source, kept).items():
+        text = json.dumps(note, ensure_ascii=False) + "\n"
+        (staging.dataset / "meta" / name).write_text(text, encoding="utf-8")
     untold = sum(not all(task.strip() for task in row["tasks"]) for row in assembly.rows)
     if untold:
         logger.warning("%d of %d episodes have frames whose task is an empty text", untold, len(folders))

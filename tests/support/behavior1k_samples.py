@@ -11,10 +11,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lerobot_dataset_behavior1k.depth import encode_depth
+from lerobot_dataset_behavior1k.palettes import palette
 from lerobot_plugins.contracts.r1pro import PROPRIOCEPTION
 
 FPS = 30
 CAMERAS = ("head", "left_wrist", "right_wrist")
+# Ids in the order of the palette and where they lie; one has no place.
+INSTANCES = {
+    300: "/World/scene_0/radio_89/base_link/visuals",
+    0: "background",
+    1: "unlabelled",
+    65535: "/World/scene_0/coffee_table_koagbh_0/base_link",
+    17: "/World/scene_0/robot_r1/torso",
+    40001: "",
+    256: "/World/scene_0/walls_0/base_link",
+    2: "/World/scene_0/floors_0/base_link",
+    9: "/World/scene_0/sofa_1/base_link",
+    10: "/World/scene_0/sofa_2/base_link",
+}
 EPISODES = (10, 30, 490020)
 TASKS = {
     0: ("turning_on_radio", "Turn on the radio receiver that's on the table in the living room."),
@@ -37,6 +51,7 @@ def write_sample(
     head_size: int | None = None,
     depth: str | None = None,
     annotations: Mapping[int, Any] | None = None,
+    segmentation: bool = False,
 ) -> Path:
     """Write demonstrations and return their folder.
 
@@ -47,6 +62,7 @@ def write_sample(
         size: Pixels of the wrist cameras, which are square.
         head_size: Pixels of the head camera; as the wrist cameras' if None.
         depth: Pixel format of depth videos (see `DEPTH_CODECS`); None writes none.
+        segmentation: Whether to write videos of instance ids, which info.json always names.
         annotations: The annotation of each episode; `annotation()` where it has none.
     """
     sizes = dict.fromkeys(CAMERAS, size) | {"head": head_size or size}
@@ -64,6 +80,11 @@ def write_sample(
                 codes = (encode_depth(metres) for metres in depths(episode, length, sizes[camera]))
                 path = folder / f"observation.images.depth.{camera}" / f"{name}.mp4"
                 write_video(path, codes, "gray16le", codec, depth, options)
+            if segmentation:
+                path = folder / f"observation.images.seg_instance_id.{camera}" / f"{name}.mp4"
+                write_segmentation(path, instances(episode, length, sizes[camera]))
+        if segmentation:
+            write_json(root / "meta/episodes" / task / f"{name}.json", description())
         content = (annotations or {}).get(episode, annotation(length))
         write_json(root / "annotations" / task / f"{name}.json", content)
     write_meta(root, lengths, sizes, depth)
@@ -110,6 +131,31 @@ def depths(episode: int, length: int, size: int) -> Iterable[np.ndarray]:
     rows, columns = np.mgrid[:size, :size] / size
     for frame in range(length):
         yield (0.4 + 8 * rows + 0.5 * columns + 0.005 * (frame + episode % 10)).astype(np.float32)
+
+
+def instances(episode: int, length: int, size: int) -> Iterable[np.ndarray]:
+    """Blocks of ids that move by one pixel a frame, uint16 (H, W)."""
+    rows, columns = np.mgrid[:size, :size] // 8
+    for frame in range(length):
+        places = (rows * 3 + columns + episode) % len(INSTANCES)
+        yield np.roll(np.array(list(INSTANCES), np.uint16)[places], frame, axis=1)
+
+
+def write_segmentation(path: Path, pictures: Iterable[np.ndarray], pixel_format: str = "yuv444p") -> None:
+    """Paint ids in the colours of their palette, as the simulator's recorder does."""
+    ids = np.array(list(INSTANCES))
+    order = np.argsort(ids)
+    colours_NC = palette(len(ids))[order]
+    painted = (colours_NC[np.searchsorted(ids[order], ids_HW)] for ids_HW in pictures)
+    write_video(path, painted, pixel_format=pixel_format)
+
+
+def description() -> dict[str, Any]:
+    """What the simulator says of an episode: the instances of the scene and those that each camera saw."""
+    links = ("zed_link", "left_realsense_link", "right_realsense_link")
+    seen = {f"robot_r1::robot_r1:{link}:Camera:0::unique_ins_ids": list(INSTANCES) for link in links}
+    named = {number: place for number, place in INSTANCES.items() if place} | {7: "/World/scene_0/unseen_1/x"}
+    return seen | {"ins_id_mapping": json.dumps(named)}
 
 
 def write_table(path: Path, episode: int, length: int, **replaced: Any) -> None:

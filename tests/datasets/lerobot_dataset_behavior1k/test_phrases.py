@@ -256,3 +256,10 @@ def test_the_full_form_of_an_annotation():
     # Its primitive names no objects.
     assert primitives.segments == (Segment(0, 1162, "pick up the from the"),)
     assert json.loads(path.read_text())["primitive_annotation"][0].get("object_id") is None
+
+
+@real_annotations
+def test_a_real_annotation_without_primitives_names_the_ways_out():
+    with pytest.raises(ZooError, match="no list 'primitive_annotation'") as refused:
+        read_annotation(REAL / "annotation_turning_on_radio_docs.json", "primitive", {})
+    assert "--prompts task --subtasks none" in str(refused.value)
