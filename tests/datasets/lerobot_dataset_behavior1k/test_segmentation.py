@@ -135,7 +135,7 @@ def test_what_is_missing_is_named(sample: Path, tmp_path: Path) -> None:
         Behavior1kSource.open(bare, Options(segmentation="all"))
     with pytest.raises(ZooError, match="--segmentation tail names a camera"):
         Behavior1kSource.open(sample, Options(segmentation="tail"))
-    without = write_sample(tmp_path / "without", (10,), frames=2)
+    without = write_sample(tmp_path / "without", (10,), frames=6)
     with pytest.raises(ZooError, match="are missing") as refused:
         Behavior1kSource.open(without, Options(segmentation="head"))
     assert "its description for --segmentation" in str(refused.value)
