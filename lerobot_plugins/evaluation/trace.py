@@ -111,12 +111,7 @@ def publish_plan(plans: Sequence[Plan], rows: Sequence[int]) -> None:
     """
     if not _listeners:
         return
-    if len(plans) != len(rows):
-        raise ZooError(
-            "published plans do not fit their rows",
-            got=f"{len(plans)} plans for {len(rows)} rows",
-            expected="one plan per row",
-        )
+    _require_one_per_row("plan", plans, rows)
     _plan_by_row.update(zip(map(int, rows), plans, strict=True))
 
 
@@ -128,13 +123,17 @@ def publish_subtasks(ids: Sequence[Sequence[int]], rows: Sequence[int]) -> None:
     """
     if not _listeners:
         return
-    if len(ids) != len(rows):
-        raise ZooError(
-            "published subtasks do not fit their rows",
-            got=f"{len(ids)} subtasks for {len(rows)} rows",
-            expected="one subtask per row",
-        )
+    _require_one_per_row("subtask", ids, rows)
     _subtask_by_row.update(zip(map(int, rows), ids, strict=True))
+
+
+def _require_one_per_row(what: str, given: Sequence[object], rows: Sequence[int]) -> None:
+    if len(given) != len(rows):
+        raise ZooError(
+            f"published {what}s do not fit their rows",
+            got=f"{len(given)} {what}s for {len(rows)} rows",
+            expected=f"one {what} per row",
+        )
 
 
 def publish_text_decoder(decode: TextDecoder) -> None:
