@@ -58,13 +58,15 @@ def write_sample(
     Args:
         root: The folder to make.
         episodes: Their numbers; the task of each must be one of `TASKS`.
-        frames: The length of the first episode; each further one is a frame longer.
+        frames: The length of the first episode, at least 3; each further one is a frame longer.
         size: Pixels of the wrist cameras, which are square.
         head_size: Pixels of the head camera; as the wrist cameras' if None.
         depth: Pixel format of depth videos (see `DEPTH_CODECS`); None writes none.
         segmentation: Whether to write videos of instance ids, which info.json always names.
         annotations: The annotation of each episode; `annotation()` where it has none.
     """
+    # With fewer pictures than it looks ahead for B-frames, x265 gives times from memory nobody wrote.
+    assert frames >= 3, f"{frames} frames are too few for x265's times"
     sizes = dict.fromkeys(CAMERAS, size) | {"head": head_size or size}
     lengths = {episode: frames + place for place, episode in enumerate(episodes)}
     for episode, length in lengths.items():

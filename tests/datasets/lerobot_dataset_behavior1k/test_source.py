@@ -92,7 +92,7 @@ def test_features_without_proprioception_and_with_some_depth(tmp_path: Path) -> 
 
 
 def test_an_unknown_depth_camera_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
-    demos = write_sample(tmp_path, episodes=(10,), frames=2, depth="gray16le")
+    demos = write_sample(tmp_path, episodes=(10,), frames=3, depth="gray16le")
     with pytest.raises(ZooError, match="--depth head,nose names a camera that is not there") as refused:
         Behavior1kSource.open(demos, Options(depth="head,nose"))
     assert "none, all, or some of head, left_wrist, right_wrist" in str(refused.value)
