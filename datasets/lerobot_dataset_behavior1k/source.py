@@ -21,6 +21,7 @@ from lerobot_dataset_behavior1k.options import Options
 from lerobot_dataset_behavior1k.segmentation import read_ids, read_names
 from lerobot_plugins.contracts import r1pro
 from lerobot_plugins.conversion.source import (
+    LABEL_NAMES,
     LABELS_INFO,
     SUBTASK_FEATURE,
     SUBTASK_INDEX,
@@ -32,7 +33,6 @@ from lerobot_plugins.conversion.source import (
 )
 from lerobot_plugins.errors import ZooError, first_names
 
-INSTANCES = "instances.json"
 _COLOUR, _DEPTH = "observation.images.rgb.", "observation.images.depth."
 _IDS = "observation.images.seg_instance_id."
 _CAMERA_NAME = re.compile(r"\w+")
@@ -174,7 +174,7 @@ class Behavior1kSource:
         """`instances.json`: for each episode what the ids in the pictures of its cameras are called."""
         if not self._labelled:
             return {}
-        return {INSTANCES: [self._names(self.episodes[index]) for index in indices]}
+        return {LABEL_NAMES: [self._names(self.episodes[index]) for index in indices]}
 
     @property
     def _labelled(self) -> list[str]:

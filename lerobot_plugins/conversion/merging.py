@@ -24,6 +24,7 @@ from lerobot_plugins.conversion.part import Part
 from lerobot_plugins.conversion.provenance import SCHEMA_VERSION
 from lerobot_plugins.conversion.quarantine import QUARANTINE_PATH
 from lerobot_plugins.conversion.quarantine import SCHEMA_VERSION as QUARANTINE_SCHEMA
+from lerobot_plugins.conversion.source import LABEL_NAMES
 from lerobot_plugins.conversion.staging import Staging, require_new
 from lerobot_plugins.conversion.writer import Conversion, continuable
 from lerobot_plugins.errors import ZooError
@@ -81,6 +82,7 @@ def merge_datasets(
         with tqdm(total=len(folders), desc="assembling", unit="episode") as bar:
             assembly.write(provenance, bar.update)
         _write_quarantine(parts, staging.dataset)
+        _write_label_names(parts, mixture, staging.dataset)
         staging.dataset.rename(output)
         staging.remove()
     return Conversion(output, len(folders), sum(assembly.lengths), {})
@@ -95,6 +97,9 @@ def plan_merge(roots: Sequence[Path], mixing: Mixing) -> tuple[list[Part], Mixtu
     parts = [Part.open(root) for root in roots]
     _require_one_form(parts, at_least=2 if mixing.is_plain else 1)
     _require_whole(parts)
+    if parts[0].has_labels:
+        for part in parts:
+            part.label_names()
     return parts, mix(parts, mixing)
 
 
@@ -185,6 +190,15 @@ def _provenance(parts: Sequence[Part], limits: FileLimits) -> dict[str, Any]:
             for entry in (part.provenance or {}).get("skipped", [])
         ],
     }
+
+
+def _write_label_names(parts: Sequence[Part], mixture: Mixture, root: Path) -> None:
+    """What the parts call the labels in their pictures, which differs between episodes."""
+    if parts[0].has_labels:
+        names = [part.label_names() for part in parts]
+        merged = [names[piece.part][piece.episode] for piece in mixture.pieces]
+        text = json.dumps(merged, ensure_ascii=False) + "\n"
+        (root / "meta" / LABEL_NAMES).write_text(text, encoding="utf-8")
 
 
 def _write_quarantine(parts: Sequence[Part], root: Path) -> None:

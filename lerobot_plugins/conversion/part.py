@@ -20,7 +20,7 @@ from lerobot_plugins.conversion.matching import ADDED_COLUMNS, read_info
 from lerobot_plugins.conversion.parquet_rows import cursor
 from lerobot_plugins.conversion.provenance import PROVENANCE_PATH
 from lerobot_plugins.conversion.quarantine import QUARANTINE_PATH
-from lerobot_plugins.conversion.source import SUBTASK_INDEX, is_camera
+from lerobot_plugins.conversion.source import LABEL_NAMES, SUBTASK_INDEX, is_camera, is_labels
 from lerobot_plugins.conversion.staged import StagedEpisode, pictures_path, video_path
 from lerobot_plugins.errors import ZooError
 from lerobot_plugins.processing.subtask_table import read_subtask_texts
@@ -110,11 +110,34 @@ class Part:
     @property
     def other_files(self) -> list[str]:
         """What `meta/` holds of other tools, such as waypoints."""
+        known = _KNOWN | {LABEL_NAMES} if self.has_labels else _KNOWN
         return sorted(
             path.name
             for path in (self.root / "meta").iterdir()
-            if path.name not in _KNOWN and not path.name.startswith(".")
+            if path.name not in known and not path.name.startswith(".")
         )
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether pixels of a camera are numbers of things."""
+        return any(map(is_labels, self.info["features"].values()))
+
+    def label_names(self) -> list[dict[str, str]]:
+        """What the numbers are called, for each episode.
+
+        Raises:
+            ZooError: That is not said of every episode.
+        """
+        path = self.root / "meta" / LABEL_NAMES
+        names = _json(path)
+        if not isinstance(names, list) or len(names) != len(self.episodes):
+            raise ZooError(
+                f"{self.root} does not say what the labels in its pictures are called",
+                got=f"no meta/{LABEL_NAMES}" if names is None else f"a meta/{LABEL_NAMES} of another length",
+                expected=f"a list of {len(self.episodes)} entries, one per episode",
+                do="copy the file from where the dataset was converted, or convert it again",
+            )
+        return names
 
     @property
     def shard(self) -> tuple[int, int] | None:

@@ -16,6 +16,8 @@ SUBTASK_FEATURE: Mapping[str, Any] = {"dtype": "int64", "shape": (1,), "names": 
 # LeRobot has no word for labels; what it spares of a depth map (colour jitter, say), it must spare here too.
 # Without a unit it reads the numbers as they are.
 LABELS_INFO: Mapping[str, Any] = {"is_depth_map": True, "is_label_map": True}
+# What its labels are called, if anything, in `meta/`: `{"number": "name"}` for each episode, as a list.
+LABEL_NAMES = "instances.json"
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,12 @@ def is_camera(feature: Mapping[str, Any]) -> bool:
 
 def is_depth(feature: Mapping[str, Any]) -> bool:
     """Whether a camera's pictures are depth in metres."""
-    return bool(feature.get("info", {}).get("is_depth_map")) and not is_labels(feature)
+    return bool((feature.get("info") or {}).get("is_depth_map")) and not is_labels(feature)
 
 
 def is_labels(feature: Mapping[str, Any]) -> bool:
     """Whether a camera's pixels are numbers of things, 0 to 65535: no codec may touch them."""
-    return bool(feature.get("info", {}).get("is_label_map"))
+    return bool((feature.get("info") or {}).get("is_label_map"))
 
 
 @runtime_checkable

@@ -35,6 +35,7 @@ from lerobot_policy_pi05_comet.vlm2.observation import SpatialInput, moments_of,
 from lerobot_policy_pi05_comet.vlm2.perception import Perception
 from lerobot_policy_pi05_comet.vlm2.state import MemoryState
 from lerobot_policy_pi05_comet.vlm2.streaming import StreamingMemory
+from lerobot_policy_pi05_comet.vlm2.zero_gate import ZeroGate
 
 logger = logging.getLogger(__name__)
 
@@ -254,14 +255,21 @@ class PI05CometVLM2Policy(PI05CometPolicy):
         return [group for group in groups if group["params"]]
 
     def gates(self) -> dict[str, Tensor]:
-        """How far each gate is open, -1 to 1; 0 is closed."""
+        """How far each gate is open; 0 is closed."""
         parts: list[nn.Module] = [part for part in (self.perception, self.episode_memory) if part is not None]
-        return {
+        matrices = {
+            name.rsplit(".", 1)[-1]: module.opening()
+            for part in parts
+            for name, module in part.named_modules()
+            if isinstance(module, ZeroGate)
+        }
+        scalars = {
             name.rsplit(".", 1)[-1]: torch.tanh(value.detach())
             for part in parts
             for name, value in part.named_parameters()
             if name.endswith("_gate")
         }
+        return matrices | scalars
 
     # Acting.
 

@@ -4,7 +4,7 @@
     fused = gated_fusion(working(Q), episodic(Q))
 
     paper:            M = LN(H + tanh(g) * fused)      working <- H, episodic <- fused (the first entry: H)
-    gated_identity:   M = H + tanh(g) * LN(fused)      working <- H, episodic <- H          g = 0 at the start
+    gated_identity:   M = H + LN(fused) G              working <- H, episodic <- H          matrix G = 0 at the start
 
 Reading comes before writing. The published bank mixes H with mixtures of attention outputs and compares
 them by cosine similarity; gated, both memories hold what was seen, so entries of the bank are alike, and
@@ -26,6 +26,7 @@ from lerobot_policy_pi05_comet.vlm2.perception import GATED
 from lerobot_policy_pi05_comet.vlm2.state import MemoryState
 from lerobot_policy_pi05_comet.vlm2.text_query import TextQuery
 from lerobot_policy_pi05_comet.vlm2.working_memory import WorkingMemory, remember_latest
+from lerobot_policy_pi05_comet.vlm2.zero_gate import ZeroGate
 
 
 class DualMemory(Memory):
@@ -66,8 +67,8 @@ class DualMemory(Memory):
         self.fusion = GatedFusion(width, hidden)
         self.query_fusion = TextQuery(width, heads)
         self.layer_norm = nn.LayerNorm(width)
-        self.memory_gate = nn.Parameter(torch.zeros(()))
         self.gated = residual_mode == GATED
+        self.memory_gate: ZeroGate | nn.Parameter = ZeroGate(width) if self.gated else nn.Parameter(torch.zeros(()))
         self.slots = (working, episodic)
         self.tau, self.alpha = tau, alpha
         self.pool_to, self.views, self.store_dtype = pool_to, views, store_dtype
@@ -87,11 +88,11 @@ class DualMemory(Memory):
         fused_BND = self.fusion(
             self.working_memory(query_BND, state.working), self.episodic_memory(query_BND, state.episodic)
         )
-        gate = torch.tanh(self.memory_gate)
-        if self.gated:
+        if isinstance(self.memory_gate, ZeroGate):
             found = self.layer_norm(fused_BND) * has_entries(state)[:, None, None]
-            return Recalled(tokens_BND + gate * found, fused_BND)
-        return Recalled(self.layer_norm(tokens_BND + gate * fused_BND), fused_BND)
+            return Recalled(tokens_BND + self.memory_gate(found), fused_BND)
+        found = torch.tanh(self.memory_gate) * fused_BND
+        return Recalled(self.layer_norm(tokens_BND + found), fused_BND)
 
     def write(
         self, state: MemoryState, tokens_BND: Tensor, found: Tensor | None, rows_B: Tensor

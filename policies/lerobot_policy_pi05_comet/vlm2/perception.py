@@ -1,7 +1,7 @@
 """3-D perception: what a camera sees, with where it lies in space.
 
-    paper:            F' = F + gate*phi                H = LN(F' + S)
-    gated_identity:   F' = F + tanh(a) * gate*phi      H = F' + tanh(b) * LN(S)        a = b = 0 at the start
+    paper:            F' = F + gate*phi        H = LN(F' + S)
+    gated_identity:   F' = F + (gate*phi) A    H = F' + LN(S) B      matrices A = B = 0 at the start
 
 phi is the position injection, S the semantic-geometric fusion of F' with the view-aligned geometry. In the
 published form the LayerNorm replaces the scale that the pretrained tokens had, whatever the gates; gated,
@@ -13,13 +13,13 @@ Legend: B pictures, h w patches, N = h*w, D width of the tokens, G width of the 
 its view, C width of geometry and view inside.
 """
 
-import torch
 from torch import Tensor, nn
 
 from lerobot_policy_pi05_comet.vlm2.geometry.base import Geometry, on_grid
 from lerobot_policy_pi05_comet.vlm2.position_injection import PositionInjection
 from lerobot_policy_pi05_comet.vlm2.semantic_fusion import SemanticGeometricFusion
 from lerobot_policy_pi05_comet.vlm2.view_alignment import ViewAlignment
+from lerobot_policy_pi05_comet.vlm2.zero_gate import ZeroGate
 
 PAPER, GATED = "paper", "gated_identity"
 RESIDUAL_MODES = (GATED, PAPER)
@@ -58,8 +58,8 @@ class Perception(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
         self.gated = residual_mode == GATED
         if self.gated:
-            self.position_gate = nn.Parameter(torch.zeros(()))
-            self.fusion_gate = nn.Parameter(torch.zeros(()))
+            self.position_gate = ZeroGate(width)
+            self.fusion_gate = ZeroGate(width)
 
     def forward(self, tokens_BND: Tensor, geometry: Geometry) -> Tensor:
         """Tokens (B, N, D) of pictures whose geometry is given; N must be a square of patches."""
@@ -84,9 +84,9 @@ class Perception(nn.Module):
         """The formula above, on projected geometry; (B, N, D)."""
         injected = self.position_injection(tokens_BhwD, point_Bhw3, valid_Bhw)
         if self.gated:
-            injected = torch.tanh(self.position_gate) * injected
+            injected = self.position_gate(injected)
         placed_BND = (tokens_BhwD + injected).flatten(1, 2)
         fused_BND = self.fusion(placed_BND, self.view_alignment(geometry_BhwC, view_B11C))
         if self.gated:
-            return placed_BND + torch.tanh(self.fusion_gate) * self.layer_norm(fused_BND)
+            return placed_BND + self.fusion_gate(self.layer_norm(fused_BND))
         return self.layer_norm(placed_BND + fused_BND)

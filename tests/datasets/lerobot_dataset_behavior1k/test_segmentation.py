@@ -100,6 +100,23 @@ def test_a_dry_run_and_a_shard_know_them(
     assert json.loads(note.read_text()) == json.loads((converted / "meta/instances.json").read_text())[1:]
 
 
+def test_a_merge_keeps_the_names_of_each_episode(
+    sample: Path, converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    options = ("--segmentation", "head")
+    for number in ("0", "1"):
+        assert convert(sample, tmp_path / "out", *options, "--shard", number, "--num-shards", "2") == 0
+    shards = sorted(tmp_path.glob("out-*"))
+    merge = ["merge", *map(str, shards), "--repeat", "1", "2", "--statistics-of", "all", "--output"]
+    assert main([*merge, str(tmp_path / "merged")]) == 0
+    first, second = json.loads((converted / "meta/instances.json").read_text())
+    assert json.loads((tmp_path / "merged/meta/instances.json").read_text()) == [first, second, second]
+    (shards[1] / "meta/instances.json").unlink()
+    assert main([*merge, str(tmp_path / "nameless")]) == 2
+    assert "does not say what the labels in its pictures are called" in capsys.readouterr().err
+    assert not (tmp_path / "nameless").exists()
+
+
 def test_noise_of_a_lossy_codec_is_taken_back(tmp_path: Path) -> None:
     recorded = list(instances(0, 3, SIZE))
     write_segmentation(tmp_path / "seg.mp4", recorded, "yuv444p")

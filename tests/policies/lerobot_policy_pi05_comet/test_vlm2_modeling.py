@@ -80,7 +80,7 @@ def test_the_first_loss_is_that_of_the_comet_too(base, folder):
         policy.perception.fusion_gate,
         policy.episode_memory.memory_gate,
     ]
-    assert all(gate.grad != 0 for gate in gates), "training can open them"
+    assert all(gate.weight.grad.any() for gate in gates), "training can open them"
 
 
 def test_the_published_form_does_not_start_as_the_comet(base, folder):
