@@ -24,7 +24,8 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Python 3.12 or newer is needed; set PYTHON=... or install what .python-version names"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
+	@# Compiled here: LeRobot's imports take three times as long where Python may not write its cache.
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
 demo: setup  ## sample episodes -> dataset -> training -> open-loop evaluation -> report, in minutes on a CPU

@@ -43,7 +43,7 @@ def install(environment: Path) -> None:
     if uv:
         if not python.exists():
             run([uv, "venv", "--python", sys.executable, str(environment)])
-        run([uv, "pip", "install", "--python", str(python), *packages])
+        run([uv, "pip", "install", "--compile-bytecode", "--python", str(python), *packages])
     else:
         if not python.exists():
             run([sys.executable, "-m", "venv", str(environment)])

@@ -1,5 +1,6 @@
 """One environment for all tests: no network, temporary caches, two threads, plugins registered."""
 
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -22,10 +23,14 @@ from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from draccus.wrappers import docstring  # noqa: E402
 
 import lerobot_policy_zoo  # noqa: E402, F401  registers every plugin with LeRobot
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+# Each parse of a LeRobot command reads the comments of a thousand options out of the sources of classes,
+# a second for the same answer.
+docstring.get_attribute_docstring = functools.cache(docstring.get_attribute_docstring)
 
 
 @pytest.fixture(scope="session")

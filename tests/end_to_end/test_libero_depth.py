@@ -4,16 +4,14 @@ commands from a recording through a kill to two environments."""
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from comet import COMET
 from evaluating import lerobot_eval_here
 from training import Run, command
+from training_processes import lerobot_train, resume_in_process, train_and_kill
 
 SUPPORT = Path(__file__).parents[1] / "support"
 INTRINSICS = "[-309.0193360, 309.0193360, 127.5, 127.5, 256, 256]"
@@ -79,25 +77,14 @@ def acts(simulator, policy, env, folder):
     return json.loads((folder / "eval_info.json").read_text())["overall"]["n_episodes"]
 
 
-def lerobot_train(*options):
-    arguments = [sys.executable, "-m", "lerobot.scripts.lerobot_train", *options]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def test_from_recorded_depth_through_a_kill_to_the_simulator(simulator, checkout, tmp_path):
     root, run = tmp_path / "set", Run(tmp_path / "run")
     recorder = checkout / "examples" / "sample_data" / "record_depth.py"
     simulator("python", recorder, "--out", root, "--episodes", 8, 9)
 
-    process = lerobot_train(*command(root, run.output, *DEPTH, "--steps=20", "--save_freq=7"))
-    deadline = time.monotonic() + 600
-    while not run.checkpoint("last").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not run.checkpoint(14).exists(), "killed in the middle"
-    config = run.policy() / "train_config.json"
-    assert lerobot_train(f"--config_path={config}", "--resume=true").wait() == 0
+    options = command(root, run.output, *DEPTH, "--steps=20", "--save_freq=7")
+    train_and_kill(run, *options, before=14, within=600)
+    resume_in_process(run)
     assert run.checkpoint(20).exists()
 
     two = ("--env.episodes=[0,1]", "--eval.n_episodes=2", "--eval.batch_size=2")

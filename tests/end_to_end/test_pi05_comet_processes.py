@@ -2,26 +2,17 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 from comet import COMET, HOST_GENERATOR
 from training import Run, command, differences
+from training_processes import PROBE, lerobot_train, resume_in_process, train_and_kill
 
-SUPPORT = Path(__file__).parents[1] / "support"
 DECAY = "--policy.ema_decay=0.9"
 
 pytestmark = pytest.mark.slow
-
-
-def lerobot_train(*options: str) -> subprocess.Popen:
-    """The command in a process of its own."""
-    arguments = [sys.executable, "-m", "lerobot.scripts.lerobot_train", *options]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def test_seven_steps_a_kill_and_thirteen_more_are_twenty(toy_root, tmp_path):
@@ -30,16 +21,8 @@ def test_seven_steps_a_kill_and_thirteen_more_are_twenty(toy_root, tmp_path):
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
     assert lerobot_train(*command(toy_root, whole.output, *options)).wait() == 0
 
-    process = lerobot_train(*command(toy_root, run.output, *options))
-    deadline = time.monotonic() + 240
-    while not run.checkpoint("last").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not run.checkpoint(14).exists(), "killed in the middle"
-
-    config = run.policy() / "train_config.json"
-    assert lerobot_train(f"--config_path={config}", "--resume=true").wait() == 0
+    train_and_kill(run, *command(toy_root, run.output, *options), before=14)
+    resume_in_process(run)
     assert differences(whole.checkpoint(20), run.checkpoint(20)) == [HOST_GENERATOR]
 
 
@@ -47,7 +30,7 @@ def test_two_ranks_draw_differently_and_stay_equal(toy_root, tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-            *(str(SUPPORT / "ddp_probe.py"), str(tmp_path)),
+            *(str(PROBE), str(tmp_path)),
             *command(toy_root, tmp_path / "run", *COMET, DECAY, "--steps=3", "--batch_size=2"),
         ],
         capture_output=True,

@@ -2,18 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 from training import TINY, Run, command, differences, resume
+from training_processes import LEROBOT_TRAIN, PROBE, train_and_kill
 
-SUPPORT = Path(__file__).parents[1] / "support"
-LEROBOT_TRAIN = [sys.executable, "-m", "lerobot.scripts.lerobot_train"]
 HOST_GENERATOR = "training_state/rng_state.safetensors:torch_rng_state"
 
 
@@ -52,18 +49,7 @@ def test_a_yaml_file_gives_the_run_of_the_options(uninterrupted, toy_root, tmp_p
 @pytest.mark.slow
 def test_a_killed_run_resumes_exactly(uninterrupted, toy_root, tmp_path):
     run = Run(tmp_path / "run")
-    process = subprocess.Popen(
-        [*LEROBOT_TRAIN, *command(toy_root, run.output, *TINY, "--steps=6")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 240
-    while not run.checkpoint("last").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not run.checkpoint(6).exists(), "killed in the middle"
-
+    train_and_kill(run, *command(toy_root, run.output, *TINY, "--steps=6"), before=6)
     resume(run)
     assert differences(uninterrupted.checkpoint(6), run.checkpoint(6)) == [HOST_GENERATOR]
 
@@ -72,7 +58,7 @@ def test_a_killed_run_resumes_exactly(uninterrupted, toy_root, tmp_path):
 def test_two_ranks_draw_differently_and_stay_equal(toy_root, tmp_path):
     succeed(
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-        *(str(SUPPORT / "ddp_probe.py"), str(tmp_path)),
+        *(str(PROBE), str(tmp_path)),
         *command(toy_root, tmp_path / "run", *TINY, "--steps=3", "--batch_size=2"),
         OMP_NUM_THREADS="1",
         ACCELERATE_USE_CPU="true",

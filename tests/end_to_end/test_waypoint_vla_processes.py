@@ -3,26 +3,17 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from comet import HOST_GENERATOR
 from training import Run, command, differences
+from training_processes import PROBE, lerobot_train, resume_in_process, train_and_kill
 from waypoint import WAYPOINT
 
-SUPPORT = Path(__file__).parents[1] / "support"
-
 pytestmark = pytest.mark.slow
-
-
-def lerobot_train(*options: str) -> subprocess.Popen:
-    """The command in a process of its own."""
-    arguments = [sys.executable, "-m", "lerobot.scripts.lerobot_train", *options]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture
@@ -36,16 +27,8 @@ def test_seven_steps_a_kill_and_thirteen_more_are_twenty(root, tmp_path):
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
     assert lerobot_train(*command(root, whole.output, *options)).wait() == 0
 
-    process = lerobot_train(*command(root, run.output, *options))
-    deadline = time.monotonic() + 240
-    while not run.checkpoint("last").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not run.checkpoint(14).exists(), "killed in the middle"
-
-    config = run.policy() / "train_config.json"
-    assert lerobot_train(f"--config_path={config}", "--resume=true").wait() == 0
+    train_and_kill(run, *command(root, run.output, *options), before=14)
+    resume_in_process(run)
     assert differences(whole.checkpoint(20), run.checkpoint(20)) == [HOST_GENERATOR]
 
 
@@ -53,7 +36,7 @@ def test_two_ranks_share_waypoints_draw_differently_and_stay_equal(root, tmp_pat
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-            *(str(SUPPORT / "ddp_probe.py"), str(tmp_path)),
+            *(str(PROBE), str(tmp_path)),
             *command(root, tmp_path / "run", *WAYPOINT, "--steps=3", "--batch_size=2"),
         ],
         capture_output=True,

@@ -3,8 +3,8 @@
     Q     = text_query(H, text)
     fused = gated_fusion(working(Q), episodic(Q))
 
-    paper:            M = LN(H + tanh(g) * fused)      working <- H, episodic <- fused (the first entry: H)
-    gated_identity:   M = H + LN(fused) G              working <- H, episodic <- H          matrix G = 0 at the start
+    paper:            M = LN(H + tanh(g) * fused)   working <- H, episodic <- fused (the first entry: H)
+    gated_identity:   M = H + LN(fused) G           working <- H, episodic <- H     matrix G = 0 at the start
 
 Reading comes before writing. The published bank mixes H with mixtures of attention outputs and compares
 them by cosine similarity; gated, both memories hold what was seen, so entries of the bank are alike, and
@@ -68,7 +68,8 @@ class DualMemory(Memory):
         self.query_fusion = TextQuery(width, heads)
         self.layer_norm = nn.LayerNorm(width)
         self.gated = residual_mode == GATED
-        self.memory_gate: ZeroGate | nn.Parameter = ZeroGate(width) if self.gated else nn.Parameter(torch.zeros(()))
+        scalar = nn.Parameter(torch.zeros(()))
+        self.memory_gate: ZeroGate | nn.Parameter = ZeroGate(width) if self.gated else scalar
         self.slots = (working, episodic)
         self.tau, self.alpha = tau, alpha
         self.pool_to, self.views, self.store_dtype = pool_to, views, store_dtype

@@ -24,5 +24,8 @@ class ZeroGate(nn.Module):
         return x @ self.weight
 
     def opening(self) -> Tensor:
-        """How far it is open: 0 is closed, 1 passes x at its own size; the root mean square length of W's rows."""
+        """How far it is open: 0 is closed, 1 passes x at its own size.
+
+        It is the root mean square length of W's rows.
+        """
         return self.weight.detach().square().sum(dim=1).mean().sqrt()

@@ -17,7 +17,7 @@ def test_how_far_it_is_open():
 
 def test_the_first_step_adds_what_the_loss_asks_for():
     """Also where the sum over all tokens, all that a scalar gate sees, is zero."""
-    gate, x, wanted = ZeroGate(2), torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [0.0, -1.0]])
+    gate, x, wanted = ZeroGate(2), torch.eye(2), torch.diag(torch.tensor([1.0, -1.0]))
     (-(gate(x) * wanted).sum()).backward()
     assert (x * wanted).sum() == 0
     with torch.no_grad():
