@@ -139,10 +139,12 @@ class PolicyServer:
             return None
         began = time.perf_counter()
         if self.protocol == "openpi":
-            answer = {"actions": await self._compute(session.chunk, message)}
+            answer: dict[str, Any] = {"actions": await self._compute(session.chunk, message)}
         else:
             action_A = await self._compute(session.action, message)
             answer = {"action": action_A[None]}
+        if session.subtask is not None:
+            answer["subtask"] = session.subtask
         self.answered += 1
         return answer | {"server_timing": {"infer_ms": 1000 * (time.perf_counter() - began)}}
 

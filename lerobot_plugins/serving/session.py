@@ -3,8 +3,9 @@
 Legend: H chunk length, A action dims.
 """
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies import get_policy_class, make_pre_post_processors
 
+from lerobot_plugins.evaluation import trace
 from lerobot_plugins.serving.observations import ObservationMap
 
 
@@ -24,10 +26,14 @@ class Session:
         before: Raw batch -> what the policy takes.
         after: Normalised actions -> real ones.
         observations: What clients call the inputs.
+
+    Attributes:
+        subtask: The text that the latest answer follows, of a policy that writes subtasks.
     """
 
     def __init__(self, policy: Any, before: Any, after: Any, observations: ObservationMap) -> None:
         self.policy, self.before, self.after, self.observations = policy, before, after, observations
+        self.subtask: str | None = None
 
     def spawn(self) -> "Session":
         """A session at the start of an episode.
@@ -43,6 +49,7 @@ class Session:
 
     def reset(self) -> None:
         """Forget the episode."""
+        self.subtask = None
         self.policy.reset()
         self.before.reset()
         self.after.reset()
@@ -50,7 +57,8 @@ class Session:
     @torch.no_grad()
     def chunk(self, message: Any) -> np.ndarray:
         """A newly predicted chunk, (H, A) float32, in the dataset's units."""
-        chunk_1HA = self.policy.predict_action_chunk(self.before(self.observations.batch(message)))
+        with self._watched():
+            chunk_1HA = self.policy.predict_action_chunk(self.before(self.observations.batch(message)))
         # Action by action, as LeRobot's own server: steps after the policy are written for (1, A).
         actions = [self.after(action_1A)[0] for action_1A in chunk_1HA.unbind(1)]
         return torch.stack(actions).float().cpu().numpy()
@@ -58,8 +66,20 @@ class Session:
     @torch.no_grad()
     def action(self, message: Any) -> np.ndarray:
         """The next action of the policy's own queue, (A,) float32, in the dataset's units."""
-        action_1A = self.policy.select_action(self.before(self.observations.batch(message)))
+        with self._watched():
+            action_1A = self.policy.select_action(self.before(self.observations.batch(message)))
         return self.after(action_1A)[0].float().cpu().numpy()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """One client computes at a time, so what is announced meanwhile is this one's."""
+        trace.start()
+        try:
+            yield
+            written = trace.take_subtask(0)
+            self.subtask = self.subtask if written is None else written
+        finally:
+            trace.stop()
 
 
 def load_session(path: str, overrides: list[str], describe: Callable[[Any], ObservationMap]) -> Session:

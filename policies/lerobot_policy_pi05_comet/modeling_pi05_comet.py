@@ -23,7 +23,6 @@ from torch import Tensor
 
 from lerobot_plugins.checkpoints import pi05_names
 from lerobot_plugins.checkpoints.load_report import empty_parameters
-from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn import paligemma
 from lerobot_plugins.nn.augmentation import augment_images
 from lerobot_plugins.nn.flow_matching import flow_pair, sample_noise, sample_time, weighted_mean
@@ -248,13 +247,11 @@ class PI05CometPolicy(ZooPolicy):
     def next_chunks(
         self, batch: dict[str, Any], rows: list[int], noise: Tensor | None
     ) -> tuple[Tensor, list[int]]:
-        """Chunks of some rows, each after its own subtask, which is announced to who watches."""
+        """Chunks of some rows, each after its own subtask."""
         if not self.config.subtask_prediction:
             return super().next_chunks(batch, rows, noise)
         with self.subtasks.rows(rows):
-            chunks = super().next_chunks(batch, rows, noise)
-        trace.publish_subtasks([self.subtasks.text_of[row] for row in rows], rows)
-        return chunks
+            return super().next_chunks(batch, rows, noise)
 
     def reset(self) -> None:
         """Forget everything about the current episodes."""

@@ -24,6 +24,7 @@ from lerobot.utils.constants import OBS_LANGUAGE_SUBTASK_ATTENTION_MASK, OBS_LAN
 from torch import Tensor
 
 from lerobot_plugins.errors import ZooError, first_names
+from lerobot_plugins.evaluation import trace
 from lerobot_plugins.nn.prefix_encoder import Prefix, PrefixEncoder
 from lerobot_plugins.nn.text_head import TextErrors, learn_text, write_text
 from lerobot_plugins.processing.subtask_tokens import SUBTASK_ENDS
@@ -66,10 +67,11 @@ class HeldSubtasks:
         ]
 
     def keep(self, texts: list[list[int]]) -> None:
-        """What the rows of `recall` do from now on."""
+        """What the rows of `recall` do from now on; it is announced to who watches."""
         for row, text in zip(self._of(len(texts)), texts, strict=True):
             written = self._age.get(row, self.refresh) >= self.refresh
             self.text_of[row], self._age[row] = text, 1 if written else self._age[row] + 1
+        trace.publish_subtasks(texts, self._of(len(texts)))
 
     def _of(self, count: int) -> list[int]:
         return self._rows if self._rows is not None else list(range(count))

@@ -11,8 +11,8 @@ from lerobot_plugins.serving.presets import observation_map
 from lerobot_plugins.serving.session import Session
 
 
-def tiny_session(prompt: str | None = None) -> Session:
-    policy = tiny_policy("pi05_comet")
+def tiny_session(prompt: str | None = None, **changes: Any) -> Session:
+    policy = tiny_policy("pi05_comet", **changes)
     before, after = processors(policy.config)
     return Session(policy, before, after, observation_map(policy.config, {}, prompt))
 

@@ -51,6 +51,29 @@ def test_metadata_health_and_the_same_chunk_as_in_process(template):
     assert again["server_timing"]["prev_total_ms"] > 0
 
 
+@pytest.mark.parametrize("protocol", ["openpi", "omnigibson"])
+def test_the_subtask_comes_with_the_actions_that_follow_it(protocol):
+    writing = tiny_session(subtask_prediction=True, subtask_max_len=9)
+
+    async def talk():
+        async with (
+            serving(writing, protocol=protocol) as (_, address),
+            connect(f"ws://{address}") as connection,
+        ):
+            await connection.recv()
+            return [await ask(connection, observation(writing, seed)) for seed in (1, 1, 2)]
+
+    first, again, _ = asyncio.run(talk())
+    assert isinstance(first["subtask"], str)
+    if protocol == "omnigibson":
+        assert first["subtask"] == again["subtask"], "the queue's actions follow one subtask"
+    expected = writing.spawn()
+    expected.chunk(observation(writing, 1))
+    assert first["subtask"] == expected.subtask
+    expected.reset()
+    assert expected.subtask is None
+
+
 def test_sessions_do_not_mix_and_reset_starts_an_episode(template):
     first, second = observation(template, 1), observation(template, 2)
 
