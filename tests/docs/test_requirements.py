@@ -18,6 +18,7 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from PIL import Image
 from promises import Promises, promises, same_tensors
 from safetensors.torch import load_file
+from simulator import simulator
 from small_tokenizer import save_tokenizer
 from tiny_paligemma import GEMMA2, micro_geometry, save_tiny
 from training import TINY, command, interrupted_after
@@ -418,7 +419,7 @@ def r47(here):
 
 
 def r48(here):
-    """A robot in simulation, guided in real time. LIBERO needs an environment of its own: `make libero`."""
+    """A robot in simulation, guided in real time, and LIBERO, which has an environment of its own."""
     pytest.importorskip("mujoco")
     from stock_robot_commands import SIZE, record, run
 
@@ -436,7 +437,21 @@ def r48(here):
         *("--inference.rtc.execution_horizon=4", f"--policy.path={policy}", "--policy.device=cpu"),
         *("--task=wave", "--duration=2", "--fps=10"),
     )
-    here.asked += ["lerobot-rollout", "--env.type"]
+    sample = ROOT / "examples/sample_data/lerobot/libero_sample"
+    options = (*TINY, "--steps=2", "--dataset.repo_id=local/libero", "--dataset.video_backend=pyav")
+    output = here.new() / "out"
+    here.train(*command(sample, output, *options), raw=True)
+    simulator(
+        *(
+            "lerobot-eval",
+            f"--policy.path={output / 'checkpoints/last/pretrained_model'}",
+            "--policy.device=cpu",
+        ),
+        *("--env.type=libero", "--env.task=libero_object", "--env.task_ids=[3,8]", "--env.episode_length=6"),
+        *("--env.observation_height=64", "--env.observation_width=64", "--eval.use_async_envs=false"),
+        *("--eval.n_episodes=2", "--eval.batch_size=2", f"--output_dir={here.new()}/libero"),
+    )
+    here.asked += ["lerobot-rollout", "lerobot-eval", "--env.type"]
 
 
 CHECKS = {name.upper(): check for name, check in globals().items() if re.fullmatch(r"r\d+", name)}

@@ -2,14 +2,13 @@
 commands from a recording through a kill to two environments."""
 
 import json
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from comet import COMET
 from evaluating import lerobot_eval_here
+from simulator import simulator
 from training import Run, command
 from training_processes import lerobot_train, resume_in_process, train_and_kill
 
@@ -28,26 +27,7 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "sample_data" / "lerobot" / "l
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-@pytest.fixture(scope="module")
-def simulator(checkout):
-    """The simulator's Python, called with its settings."""
-    folder = checkout / ".venv-libero" / "bin"
-    if not folder.exists():
-        pytest.skip("no simulator here: python scripts/libero_setup.py")
-    settings = {"MUJOCO_GL": "egl", "LIBERO_CONFIG_PATH": str(checkout / ".cache" / "libero")}
-    environment = settings | os.environ
-
-    def call(name, *arguments):
-        done = subprocess.run(
-            [folder / name, *map(str, arguments)], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
-    return call
-
-
-def test_all_but_depth_is_stock_and_depth_is_where_rays_hit(simulator):
+def test_all_but_depth_is_stock_and_depth_is_where_rays_hit():
     found = json.loads(simulator("python", SUPPORT / "libero_depth_checks.py").splitlines()[-1])
     assert found["different"] == []
     assert {"observation.images.image", "observation.state", "reward"} <= set(found["compared"])
@@ -57,7 +37,7 @@ def test_all_but_depth_is_stock_and_depth_is_where_rays_hit(simulator):
         assert most < 1.0, "millimetres"
 
 
-def test_the_intrinsics_that_it_prints_are_an_option(simulator):
+def test_the_intrinsics_that_it_prints_are_an_option():
     options = ("--task=libero_object", "--observation_height=256", "--observation_width=256")
     line = simulator("python", "-m", "lerobot_env_libero_depth", *options).splitlines()[-1]
     printed = re.fullmatch(
@@ -66,7 +46,7 @@ def test_the_intrinsics_that_it_prints_are_an_option(simulator):
     assert json.loads(printed[1]) == pytest.approx(json.loads(INTRINSICS))
 
 
-def acts(simulator, policy, env, folder):
+def acts(policy, env, folder):
     """Two environments of two tasks, for six steps."""
     simulator(
         *("lerobot-eval", f"--policy.path={policy}", "--policy.device=cpu", f"--env.type={env}"),
@@ -77,7 +57,7 @@ def acts(simulator, policy, env, folder):
     return json.loads((folder / "eval_info.json").read_text())["overall"]["n_episodes"]
 
 
-def test_from_recorded_depth_through_a_kill_to_the_simulator(simulator, checkout, tmp_path):
+def test_from_recorded_depth_through_a_kill_to_the_simulator(checkout, tmp_path):
     root, run = tmp_path / "set", Run(tmp_path / "run")
     recorder = checkout / "examples" / "sample_data" / "record_depth.py"
     simulator("python", recorder, "--out", root, "--episodes", 8, 9)
@@ -89,13 +69,13 @@ def test_from_recorded_depth_through_a_kill_to_the_simulator(simulator, checkout
 
     two = ("--env.episodes=[0,1]", "--eval.n_episodes=2", "--eval.batch_size=2")
     assert lerobot_eval_here(run.policy(), root, tmp_path / "replay", *two)["complete"]
-    assert acts(simulator, run.policy(), "libero_depth", tmp_path / "simulator") == 4
+    assert acts(run.policy(), "libero_depth", tmp_path / "simulator") == 4
 
 
-def test_memory_alone_acts_in_stock_libero(simulator, tmp_path):
+def test_memory_alone_acts_in_stock_libero(tmp_path):
     run = Run(tmp_path / "run")
     process = lerobot_train(
         *command(SAMPLE, run.output, *VLM2, "--policy.geometry_encoder=none", "--steps=4")
     )
     assert process.wait() == 0
-    assert acts(simulator, run.policy(), "libero", tmp_path / "simulator") == 4
+    assert acts(run.policy(), "libero", tmp_path / "simulator") == 4

@@ -1,7 +1,7 @@
 """3-D perception: what a camera sees, with where it lies in space.
 
-    paper:            F' = F + gate*phi        H = LN(F' + S)
-    gated_identity:   F' = F + (gate*phi) A    H = F' + LN(S) B      matrices A = B = 0 at the start
+    paper:            F' = F + gate*phi          H = LN(F' + S)
+    gated_identity:   F' = F + gate*LN(phi) A    H = F' + LN(S) B    matrices A = B = 0 at the start
 
 phi is the position injection, S the semantic-geometric fusion of F' with the view-aligned geometry. In the
 published form the LayerNorm replaces the scale that the pretrained tokens had, whatever the gates; gated,
@@ -52,11 +52,11 @@ class Perception(nn.Module):
         super().__init__()
         self.geometry_proj = nn.Linear(encoder_widths[0], geometry_width)
         self.view_proj = nn.Linear(encoder_widths[1], view_width)
-        self.position_injection = PositionInjection(width, hidden)
+        self.gated = residual_mode == GATED
+        self.position_injection = PositionInjection(width, hidden, normalized=self.gated)
         self.view_alignment = ViewAlignment(geometry_width, view_width, hidden)
         self.fusion = SemanticGeometricFusion(width, geometry_width, heads)
         self.layer_norm = nn.LayerNorm(width)
-        self.gated = residual_mode == GATED
         if self.gated:
             self.position_gate = ZeroGate(width)
             self.fusion_gate = ZeroGate(width)

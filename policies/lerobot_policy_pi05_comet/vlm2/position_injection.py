@@ -4,6 +4,8 @@
     gate = sigmoid(MLP([F, phi]))                      2D -> hidden -> 1
     F'   = F + gate * phi
 
+An untrained phi is small (0.14): behind a closed gate it is normalised, or little is learned of it.
+
 Source: VLM2 (arXiv 2511.20644), as in openpi-comet.
 
 Legend: B batch, h w patches, D width of the picture tokens.
@@ -38,12 +40,14 @@ class PositionInjection(nn.Module):
     Args:
         width: D.
         hidden: Width inside both networks.
+        normalized: Whether phi passes a LayerNorm, which the published one does not.
     """
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, *, normalized: bool = False) -> None:
         super().__init__()
         self.width = width
         self.pos_mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.norm = nn.LayerNorm(width) if normalized else nn.Identity()
         self.gate_network = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
     def forward(self, tokens_BhwD: Tensor, point_Bhw3: Tensor, valid_Bhw: Tensor | None = None) -> Tensor:
@@ -54,7 +58,7 @@ class PositionInjection(nn.Module):
             point_Bhw3: Where each patch lies, in metres.
             valid_Bhw: False where that is unknown: nothing is added there. None is everywhere known.
         """
-        phi_BhwD = self.pos_mlp(sinusoid_3d(point_Bhw3, self.width))
+        phi_BhwD = self.norm(self.pos_mlp(sinusoid_3d(point_Bhw3, self.width)))
         gate_Bhw1 = torch.sigmoid(self.gate_network(torch.cat([tokens_BhwD, phi_BhwD], dim=-1)))
         added = gate_Bhw1 * phi_BhwD
         return added if valid_Bhw is None else added * valid_Bhw[..., None]

@@ -87,6 +87,15 @@ def test_closed_gates_change_no_bit_and_open():
         assert torch.linalg.matrix_rank(gate.weight.grad) > 1, "not one direction only"
 
 
+def test_normalised_positions_do_not_start_small():
+    module = PositionInjection(128, 64, normalized=True)
+    tokens, points = torch.randn(1, 2, 2, 128), torch.rand(1, 2, 2, 3)
+    phi_BhwD = 2 * module(torch.zeros_like(tokens), points)
+    assert 0.5 < phi_BhwD.square().mean().sqrt() < 2, "the gate is near a half"
+    small = PositionInjection(128, 64)(tokens, points)
+    assert small.square().mean().sqrt() < 0.2
+
+
 def test_nothing_is_injected_where_the_place_is_unknown():
     module = filled(PositionInjection(8, 6))
     known = torch.tensor([[[True, False], [True, True]]])
