@@ -52,7 +52,8 @@ def read_statistics_file(path: Path) -> Stats:
             got=f"{type(error).__name__}: {error}",
             expected="a LeRobot stats.json (feature -> statistic -> numbers), an openpi norm_stats.json, a "
             f"dataset_statistics.json or a {reference.FILE}",
-            do="give a dataset's meta/stats.json or a checkpoint's norm_stats.json",
+            do="give a dataset's meta/stats.json or a checkpoint's norm_stats.json; in training it is "
+            "--policy.stats_path",
         ) from error
 
 
