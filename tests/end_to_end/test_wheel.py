@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "lerobot_plugins", "policies", "datasets")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "lerobot_plugins", "policies", "robots", "datasets")
 
 # distribution -> its entry points, its modules
 FOREIGN: dict[str, tuple[dict[str, dict[str, str]], dict[str, str]]] = {
