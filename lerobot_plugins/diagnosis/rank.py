@@ -4,6 +4,7 @@ Rank, world size, master address and port come from the environment, as torchrun
 succeeds is a line of JSON in the report, so that a process that hangs or dies says how far it came.
 """
 
+import gc
 import json
 import os
 import sys
@@ -133,6 +134,8 @@ def main(report: Path, backend: str, timeout: float, megabytes: int) -> None:
                 note(step, {"state": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]})
                 raise
             note(step, {"state": "done", "took": time.perf_counter() - started, **found})
+    # What DDP holds of the group would live until Python ends, which then aborts in one run of three.
+    gc.collect()
     dist.destroy_process_group()
 
 
