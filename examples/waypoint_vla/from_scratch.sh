@@ -2,7 +2,7 @@
 # What can be learned from nothing but a hundred scripted demonstrations, on CPU cores: a tiny waypoint_vla, a tiny
 # paligemma_flow and a small ACT, each for STEPS steps at batch 32 on the same eighty episodes, then measured on the twenty
 # others and in the LIBERO simulator from those twenty's initial states. A step takes 1 to 2.5 s, an episode in the
-# simulator up to half a minute: at best three hours on one core. What came out: docs/waypoint_vla.md. Made of
+# simulator up to half a minute: three hours and more on one core. What came out: docs/waypoint_vla.md. Made of
 # demonstrations of tasks 3 and 8 of libero_object, fifty initial states each, 12 to 25 s an episode:
 #
 #   make libero-env
